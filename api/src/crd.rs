@@ -1,0 +1,206 @@
+//! CRDs as values, with the parts of their schemas that come from the tables.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    controlplane::OpenStackControlPlane,
+    dataplane,
+    image::{self, REFERENCE_MAX, REFERENCE_PATTERN},
+    release::{VERSION_MAX, VERSION_PATTERN},
+    service::{self, Enabled, Kind, Objects, SERVICES},
+    version::OpenStackVersion,
+};
+
+/// The CRDs that the operator serves.
+pub fn all() -> Vec<CustomResourceDefinition> {
+    vec![OpenStackVersion::crd(), control_plane()]
+}
+
+/// The CRD of `OpenStackControlPlane`, its spec built from the service table.
+fn control_plane() -> CustomResourceDefinition {
+    let mut crd = OpenStackControlPlane::crd();
+    if let Some(schema) = crd
+        .spec
+        .versions
+        .first_mut()
+        .and_then(|version| version.schema.as_mut())
+        .and_then(|validation| validation.open_api_v3_schema.as_mut())
+        .and_then(|root| root.properties.as_mut())
+        .and_then(|properties| properties.get_mut("spec"))
+        && let Ok(spec) = serde_json::from_value(control_plane_spec())
+    {
+        *schema = spec;
+    }
+    crd
+}
+
+/// Permissive CRDs for the kinds that other operators own: for the demo and the tests only.
+pub fn foreign() -> Vec<CustomResourceDefinition> {
+    let kinds = service::kinds().into_iter().filter(|kind| !kind.group.is_empty());
+    kinds.chain([dataplane::NODE_SET, dataplane::DEPLOYMENT]).filter_map(|kind| permissive(&kind)).collect()
+}
+
+fn permissive(kind: &Kind) -> Option<CustomResourceDefinition> {
+    let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    serde_json::from_value(json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": kind.crd_name()},
+        "spec": {
+            "group": kind.group,
+            "scope": "Namespaced",
+            "names": {"kind": kind.kind, "plural": kind.plural, "singular": kind.kind.to_lowercase()},
+            "versions": [{
+                "name": kind.version,
+                "served": true,
+                "storage": true,
+                "subresources": {"status": {}},
+                "schema": {"openAPIV3Schema": {
+                    "type": "object",
+                    "properties": {"spec": anything, "status": anything},
+                }},
+            }],
+        },
+    }))
+    .ok()
+}
+
+fn control_plane_spec() -> Value {
+    let text = |max: usize| json!({"type": "string", "maxLength": max});
+    let mut properties = Map::new();
+    properties.insert("secret".into(), text(253));
+    properties.insert("storageClass".into(), text(253));
+    properties.insert(
+        "nodeSelector".into(),
+        json!({"type": "object", "additionalProperties": text(63), "maxProperties": 64}),
+    );
+    properties.insert(
+        "topologyRef".into(),
+        json!({"type": "object", "properties": {"name": text(253), "namespace": text(63)}}),
+    );
+    for name in service::sections() {
+        properties.insert(name.into(), section(name));
+    }
+    // Everything else that upstream has at the top (TLS, extra mounts, message buses) is accepted and named in a
+    // condition, because an existing control plane must be accepted as it is.
+    json!({
+        "type": "object",
+        "properties": properties,
+        "x-kubernetes-preserve-unknown-fields": true,
+    })
+}
+
+fn section(name: &str) -> Value {
+    let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let mut properties = Map::new();
+    for row in SERVICES.iter().filter(|row| row.section == name) {
+        if let Enabled::BySection { default } = row.enabled {
+            properties.insert("enabled".into(), json!({"type": "boolean", "default": default}));
+        }
+        if let Some(variant) = row.variant {
+            let values: Vec<_> = SERVICES
+                .iter()
+                .filter(|row| row.section == name)
+                .filter_map(|row| row.variant.map(|variant| variant.value))
+                .collect();
+            properties.insert(variant.field.into(), json!({"type": "string", "enum": values}));
+        }
+        let (field, schema) = match row.objects {
+            Objects::Each { templates } if !templates.contains('.') => {
+                (templates, json!({"type": "object", "additionalProperties": open, "maxProperties": 64}))
+            }
+            Objects::Each { templates: path } | Objects::One { template: path, .. } => {
+                (path.split('.').next().unwrap_or(path), open.clone())
+            }
+        };
+        properties.insert(field.into(), schema);
+    }
+    json!({"type": "object", "properties": properties, "x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// A version.
+pub(crate) fn version_schema(_: &mut SchemaGenerator) -> Schema {
+    // Empty counts as absent: upstream's webhook takes it for "the available version", too.
+    let pattern = format!("^$|{VERSION_PATTERN}");
+    json_schema!({"type": "string", "maxLength": VERSION_MAX, "pattern": pattern})
+}
+
+/// A duration of hours, minutes and seconds.
+pub(crate) fn duration_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 16, "pattern": "^([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,5}s)?$"})
+}
+
+fn checked_reference() -> Value {
+    json!({"type": "string", "maxLength": REFERENCE_MAX, "pattern": REFERENCE_PATTERN})
+}
+
+/// `customContainerImages`: every settable image and the per-backend maps; anything else is reported by the server.
+pub(crate) fn custom_images_schema(_: &mut SchemaGenerator) -> Schema {
+    let mut properties: Map<String, Value> =
+        image::IMAGES.iter().map(|field| (field.name.to_owned(), checked_reference())).collect();
+    for map in image::BACKEND_MAPS {
+        let backends = json!({"type": "object", "maxProperties": 64, "additionalProperties": checked_reference()});
+        properties.insert(map.name.to_owned(), backends);
+    }
+    json_schema!({"type": "object", "properties": properties})
+}
+
+/// Images by name: one of the operator's own maps, so no pattern.
+fn images_by_name() -> Value {
+    // Bounded, so that admission rules over it have a finite cost.
+    json!({"type": "object", "maxProperties": 256, "additionalProperties": {"type": "string", "maxLength": REFERENCE_MAX}})
+}
+
+/// `containerImages`: names and per-backend maps.
+pub(crate) fn container_images_schema(_: &mut SchemaGenerator) -> Schema {
+    let maps: Map<String, Value> =
+        image::BACKEND_MAPS.iter().map(|map| (map.name.to_owned(), images_by_name())).collect();
+    let mut properties = maps;
+    for name in image::IMAGES.iter().map(|field| field.name).chain(image::DERIVED.iter().map(|derived| derived.name)) {
+        properties.insert(name.to_owned(), json!({"type": "string"}));
+    }
+    json_schema!({"type": "object", "properties": properties})
+}
+
+/// `containerImageVersionDefaults`: version, then image name.
+pub(crate) fn image_defaults_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "maxProperties": 64, "additionalProperties": images_by_name()})
+}
+
+/// `trackedCustomImages`: version, then what `customContainerImages` held.
+pub(crate) fn tracked_images_schema(generator: &mut SchemaGenerator) -> Schema {
+    let images = container_images_schema(generator);
+    json_schema!({"type": "object", "additionalProperties": images})
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_crd_is_well_below_the_limits_of_etcd_and_kubectl() {
+        for crd in all().iter().chain(&foreign()) {
+            let size = serde_json::to_vec(crd).unwrap().len();
+            assert!(size < 100_000, "{}: {size} bytes", crd.spec.names.kind);
+        }
+    }
+
+    #[test]
+    fn the_spec_of_the_control_plane_has_every_section() {
+        let crd = serde_json::to_value(control_plane()).unwrap();
+        let spec = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties").unwrap();
+        for name in service::sections() {
+            assert!(spec.get(name).is_some(), "{name}");
+        }
+        assert_eq!(spec.pointer("/keystone/properties/kind/enum"), Some(&json!(["Keystone", "KeystoneAPI"])));
+    }
+
+    #[test]
+    fn every_kind_of_the_table_gets_a_permissive_crd() {
+        assert_eq!(foreign().len(), service::kinds().len() + 1, "every kind but ConfigMap, and two of the dataplane");
+    }
+}

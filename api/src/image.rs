@@ -1,0 +1,405 @@
+//! The image table: every container image of a release.
+//!
+//! Names, environment variables and derivations are upstream's (`OpenStackVersion` `ContainerTemplate`), so that an
+//! existing bundle and an existing `customContainerImages` keep working.
+
+use std::collections::BTreeMap;
+
+/// The image references of one release, by image field name.
+pub type Images = BTreeMap<String, String>;
+
+/// Where a release's value of an image comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `RELATED_IMAGE_<TOKEN>_IMAGE_URL_DEFAULT` in the operator's environment.
+    Env(&'static str),
+    /// `TEST_<TOKEN>_IMAGE_URL_DEFAULT` in the operator's environment: images of the test operator.
+    TestEnv(&'static str),
+    /// Accepted in `customContainerImages` as an old name of another field, and never shown in `containerImages`.
+    AliasOf(&'static str),
+    /// No release carries it; only an administrator can set it.
+    None,
+}
+
+/// One image field of `customContainerImages` and `containerImages`.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageField {
+    /// The JSON name, e.g. `glanceAPIImage`.
+    pub name: &'static str,
+    /// Where the release's value comes from.
+    pub origin: Origin,
+}
+
+impl ImageField {
+    const fn new(name: &'static str, origin: Origin) -> Self {
+        Self { name, origin }
+    }
+
+    /// The name of the environment variable that brings the release's value, if one does.
+    pub fn env(&self) -> Option<String> {
+        match self.origin {
+            Origin::Env(token) => Some(format!("RELATED_IMAGE_{token}_IMAGE_URL_DEFAULT")),
+            Origin::TestEnv(token) => Some(format!("TEST_{token}_IMAGE_URL_DEFAULT")),
+            Origin::AliasOf(_) | Origin::None => None,
+        }
+    }
+}
+
+/// The images an administrator can set, in upstream's order.
+pub const IMAGES: &[ImageField] = &[
+    ImageField::new("agentImage", Origin::Env("AGENT")),
+    ImageField::new("ansibleeeImage", Origin::Env("ANSIBLEEE")),
+    ImageField::new("aodhAPIImage", Origin::Env("AODH_API")),
+    ImageField::new("aodhEvaluatorImage", Origin::Env("AODH_EVALUATOR")),
+    ImageField::new("aodhListenerImage", Origin::Env("AODH_LISTENER")),
+    ImageField::new("aodhNotifierImage", Origin::Env("AODH_NOTIFIER")),
+    ImageField::new("apacheImage", Origin::Env("APACHE")),
+    ImageField::new("barbicanAPIImage", Origin::Env("BARBICAN_API")),
+    ImageField::new("barbicanKeystoneListenerImage", Origin::Env("BARBICAN_KEYSTONE_LISTENER")),
+    ImageField::new("barbicanWorkerImage", Origin::Env("BARBICAN_WORKER")),
+    ImageField::new("ceilometerCentralImage", Origin::Env("CEILOMETER_CENTRAL")),
+    ImageField::new("ceilometerComputeImage", Origin::Env("CEILOMETER_COMPUTE")),
+    ImageField::new("ceilometerIpmiImage", Origin::Env("CEILOMETER_IPMI")),
+    ImageField::new("ceilometerNotificationImage", Origin::Env("CEILOMETER_NOTIFICATION")),
+    ImageField::new("ceilometerSgcoreImage", Origin::Env("CEILOMETER_SGCORE")),
+    ImageField::new("ceilometerMysqldExporterImage", Origin::Env("CEILOMETER_MYSQLD_EXPORTER")),
+    ImageField::new("cinderAPIImage", Origin::Env("CINDER_API")),
+    ImageField::new("cinderBackupImage", Origin::Env("CINDER_BACKUP")),
+    ImageField::new("cinderSchedulerImage", Origin::Env("CINDER_SCHEDULER")),
+    ImageField::new("cloudkittyAPIImage", Origin::Env("CLOUDKITTY_API")),
+    ImageField::new("cloudkittyProcImage", Origin::Env("CLOUDKITTY_PROC")),
+    ImageField::new("designateAPIImage", Origin::Env("DESIGNATE_API")),
+    ImageField::new("designateBackendbind9Image", Origin::Env("DESIGNATE_BACKENDBIND9")),
+    ImageField::new("designateCentralImage", Origin::Env("DESIGNATE_CENTRAL")),
+    ImageField::new("designateMdnsImage", Origin::Env("DESIGNATE_MDNS")),
+    ImageField::new("designateProducerImage", Origin::Env("DESIGNATE_PRODUCER")),
+    ImageField::new("designateUnboundImage", Origin::Env("DESIGNATE_UNBOUND")),
+    ImageField::new("designateWorkerImage", Origin::Env("DESIGNATE_WORKER")),
+    ImageField::new("edpmFrrImage", Origin::Env("EDPM_FRR")),
+    ImageField::new("edpmIscsidImage", Origin::None),
+    ImageField::new("edpmLogrotateCrondImage", Origin::Env("EDPM_LOGROTATE_CROND")),
+    ImageField::new("edpmMultipathdImage", Origin::None),
+    ImageField::new("edpmNeutronDhcpAgentImage", Origin::Env("EDPM_NEUTRON_DHCP_AGENT")),
+    ImageField::new("edpmNeutronMetadataAgentImage", Origin::Env("EDPM_NEUTRON_METADATA_AGENT")),
+    ImageField::new("edpmNeutronOvnAgentImage", Origin::Env("EDPM_NEUTRON_OVN_AGENT")),
+    ImageField::new("edpmNeutronSriovAgentImage", Origin::Env("EDPM_NEUTRON_SRIOV_AGENT")),
+    ImageField::new("edpmOvnBgpAgentImage", Origin::Env("EDPM_OVN_BGP_AGENT")),
+    ImageField::new("edpmNodeExporterImage", Origin::Env("EDPM_NODE_EXPORTER")),
+    ImageField::new("edpmKeplerImage", Origin::Env("EDPM_KEPLER")),
+    ImageField::new("edpmPodmanExporterImage", Origin::Env("EDPM_PODMAN_EXPORTER")),
+    ImageField::new("edpmOpenstackNetworkExporterImage", Origin::AliasOf("openstackNetworkExporterImage")),
+    ImageField::new("openstackNetworkExporterImage", Origin::Env("OPENSTACK_NETWORK_EXPORTER")),
+    ImageField::new("glanceAPIImage", Origin::Env("GLANCE_API")),
+    ImageField::new("heatAPIImage", Origin::Env("HEAT_API")),
+    ImageField::new("heatCfnapiImage", Origin::Env("HEAT_CFNAPI")),
+    ImageField::new("heatEngineImage", Origin::Env("HEAT_ENGINE")),
+    ImageField::new("horizonImage", Origin::Env("HORIZON")),
+    ImageField::new("infraDnsmasqImage", Origin::Env("NEUTRON_API")),
+    ImageField::new("infraMemcachedImage", Origin::Env("INFRA_MEMCACHED")),
+    ImageField::new("infraRedisImage", Origin::Env("INFRA_REDIS")),
+    ImageField::new("ironicAPIImage", Origin::Env("IRONIC_API")),
+    ImageField::new("ironicConductorImage", Origin::Env("IRONIC_CONDUCTOR")),
+    ImageField::new("ironicInspectorImage", Origin::Env("IRONIC_INSPECTOR")),
+    ImageField::new("ironicNeutronAgentImage", Origin::Env("IRONIC_NEUTRON_AGENT")),
+    ImageField::new("ironicPxeImage", Origin::Env("IRONIC_PXE")),
+    ImageField::new("ironicPythonAgentImage", Origin::Env("IRONIC_PYTHON_AGENT")),
+    ImageField::new("keystoneAPIImage", Origin::Env("KEYSTONE_API")),
+    ImageField::new("ksmImage", Origin::Env("KSM")),
+    ImageField::new("manilaAPIImage", Origin::Env("MANILA_API")),
+    ImageField::new("manilaSchedulerImage", Origin::Env("MANILA_SCHEDULER")),
+    ImageField::new("mariadbImage", Origin::Env("MARIADB")),
+    ImageField::new("netUtilsImage", Origin::Env("NET_UTILS")),
+    ImageField::new("neutronAPIImage", Origin::Env("NEUTRON_API")),
+    ImageField::new("novaAPIImage", Origin::Env("NOVA_API")),
+    ImageField::new("novaComputeImage", Origin::Env("NOVA_COMPUTE")),
+    ImageField::new("novaConductorImage", Origin::Env("NOVA_CONDUCTOR")),
+    ImageField::new("novaNovncImage", Origin::Env("NOVA_NOVNC")),
+    ImageField::new("novaSchedulerImage", Origin::Env("NOVA_SCHEDULER")),
+    ImageField::new("octaviaAPIImage", Origin::Env("OCTAVIA_API")),
+    ImageField::new("octaviaHealthmanagerImage", Origin::Env("OCTAVIA_HEALTHMANAGER")),
+    ImageField::new("octaviaHousekeepingImage", Origin::Env("OCTAVIA_HOUSEKEEPING")),
+    ImageField::new("octaviaWorkerImage", Origin::Env("OCTAVIA_WORKER")),
+    ImageField::new("octaviaRsyslogImage", Origin::Env("OCTAVIA_RSYSLOG")),
+    ImageField::new("openstackClientImage", Origin::Env("OPENSTACK_CLIENT")),
+    ImageField::new("osContainerImage", Origin::Env("OS_CONTAINER")),
+    ImageField::new("ovnControllerImage", Origin::Env("OVN_CONTROLLER")),
+    ImageField::new("ovnControllerOvsImage", Origin::Env("OVN_CONTROLLER_OVS")),
+    ImageField::new("ovnNbDbclusterImage", Origin::Env("OVN_NB_DBCLUSTER")),
+    ImageField::new("ovnNorthdImage", Origin::Env("OVN_NORTHD")),
+    ImageField::new("ovnSbDbclusterImage", Origin::Env("OVN_SB_DBCLUSTER")),
+    ImageField::new("placementAPIImage", Origin::Env("PLACEMENT_API")),
+    ImageField::new("rabbitmqImage", Origin::Env("RABBITMQ")),
+    ImageField::new("swiftAccountImage", Origin::Env("SWIFT_ACCOUNT")),
+    ImageField::new("swiftContainerImage", Origin::Env("SWIFT_CONTAINER")),
+    ImageField::new("swiftObjectImage", Origin::Env("SWIFT_OBJECT")),
+    ImageField::new("swiftProxyImage", Origin::Env("SWIFT_PROXY")),
+    ImageField::new("telemetryNodeExporterImage", Origin::None),
+    ImageField::new("testTempestImage", Origin::Env("TEST_TEMPEST")),
+    ImageField::new("testTobikoImage", Origin::TestEnv("TOBIKO")),
+    ImageField::new("testHorizontestImage", Origin::TestEnv("HORIZONTEST")),
+    ImageField::new("testAnsibletestImage", Origin::TestEnv("ANSIBLETEST")),
+    ImageField::new("watcherAPIImage", Origin::Env("WATCHER_API")),
+    ImageField::new("watcherApplierImage", Origin::Env("WATCHER_APPLIER")),
+    ImageField::new("watcherDecisionEngineImage", Origin::Env("WATCHER_DECISION_ENGINE")),
+];
+
+/// Images of a release that are not fields of `customContainerImages`: the default of each per-backend map.
+pub const BACKEND_DEFAULTS: &[ImageField] = &[
+    ImageField::new("cinderVolumeImage", Origin::Env("CINDER_VOLUME")),
+    ImageField::new("manilaShareImage", Origin::Env("MANILA_SHARE")),
+];
+
+/// An image that `containerImages` repeats under a second name, for the service object that reads it there.
+#[derive(Clone, Copy, Debug)]
+pub struct Derived {
+    /// The name in `containerImages`.
+    pub name: &'static str,
+    /// The field it repeats.
+    pub from: &'static str,
+}
+
+/// The derived images.
+pub const DERIVED: &[Derived] = &[
+    Derived { name: "octaviaApacheImage", from: "apacheImage" },
+    Derived { name: "ceilometerProxyImage", from: "apacheImage" },
+];
+
+/// A map of images by backend name in `customContainerImages`.
+#[derive(Clone, Copy, Debug)]
+pub struct BackendMap {
+    /// The JSON name, e.g. `cinderVolumeImages`.
+    pub name: &'static str,
+    /// The release image that backends without an entry use, unless the map has its own `default`.
+    pub default_image: &'static str,
+    /// The section of the control plane that names the backends.
+    pub section: &'static str,
+    /// The map of backends below that section.
+    pub backends: &'static str,
+}
+
+/// The key of a backend map that stands for every backend without an entry of its own.
+pub const DEFAULT_BACKEND: &str = "default";
+
+/// The per-backend maps.
+pub const BACKEND_MAPS: &[BackendMap] = &[
+    BackendMap {
+        name: "cinderVolumeImages",
+        default_image: "cinderVolumeImage",
+        section: "cinder",
+        backends: "template.cinderVolumes",
+    },
+    BackendMap {
+        name: "manilaShareImages",
+        default_image: "manilaShareImage",
+        section: "manila",
+        backends: "template.manilaShares",
+    },
+];
+
+/// Environment variables of upstream bundles that name images of operators, not of the cloud: read by nobody, and not
+/// worth a warning. Matched by suffix.
+const NOT_OF_THE_CLOUD: &[&str] =
+    &["_OPERATOR_MANAGER_IMAGE_URL", "_MUST_GATHER_DEFAULT", "_KUBE_RBAC_PROXY", "_KUBE_RBAC_PROXY_DEFAULT"];
+
+/// Every image that a release can carry: [`IMAGES`] and [`BACKEND_DEFAULTS`].
+pub fn release_images() -> impl Iterator<Item = &'static ImageField> {
+    IMAGES.iter().chain(BACKEND_DEFAULTS)
+}
+
+/// Whether `name` is a field of `customContainerImages` that holds one image.
+pub fn is_custom_image(name: &str) -> bool {
+    IMAGES.iter().any(|field| field.name == name)
+}
+
+/// The backend map of that name.
+pub fn backend_map(name: &str) -> Option<&'static BackendMap> {
+    BACKEND_MAPS.iter().find(|map| map.name == name)
+}
+
+/// What the environment of a bundle says about images.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BundleImages {
+    /// The images, by field name.
+    pub images: Images,
+    /// What is wrong: each entry names the variable and the next action.
+    pub problems: Vec<String>,
+}
+
+/// Reads the images from a bundle's environment.
+///
+/// Values are taken whole (an `=` in a value is part of it) and checked; one that is not an image reference is left
+/// out and reported, as is a `RELATED_IMAGE_*` variable that belongs to no image field.
+pub fn from_env<I: IntoIterator<Item = (String, String)>>(env: I) -> BundleImages {
+    let env: BTreeMap<String, String> = env.into_iter().collect();
+    let mut bundle = BundleImages::default();
+    let mut known = Vec::new();
+    for field in release_images() {
+        let Some(variable) = field.env() else { continue };
+        if let Some(value) = env.get(&variable).filter(|value| !value.is_empty()) {
+            match check_reference(value) {
+                Ok(()) => {
+                    bundle.images.insert(field.name.to_owned(), value.clone());
+                }
+                Err(problem) => bundle.problems.push(format!("{variable}: {problem}; correct the bundle")),
+            }
+        }
+        known.push(variable);
+    }
+    for variable in env.keys().filter(|variable| variable.starts_with("RELATED_IMAGE_")) {
+        let ours = known.contains(variable) || NOT_OF_THE_CLOUD.iter().any(|suffix| variable.ends_with(suffix));
+        if !ours {
+            bundle.problems.push(format!(
+                "{variable}: no image field of this operator reads it; correct the name or remove it from the bundle"
+            ));
+        }
+    }
+    bundle.problems.dedup();
+    bundle
+}
+
+/// The grammar of an image reference, as an anchored regular expression that Rust, CRD schemas and CEL agree on:
+/// `[host[:port]/]path[:tag][@digest]` of the OCI distribution specification.
+pub const REFERENCE_PATTERN: &str = concat!(
+    r"^(([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9.-]*[A-Za-z0-9])(:[0-9]+)?/)?",
+    r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*",
+    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[A-Za-z][A-Za-z0-9]*:[0-9a-fA-F]{32,128})?$",
+);
+
+/// The longest image reference that is accepted, in bytes.
+pub const REFERENCE_MAX: usize = 512;
+
+/// Whether `reference` is an image reference; if not, why.
+pub fn check_reference(reference: &str) -> Result<(), String> {
+    static PATTERN: std::sync::LazyLock<Option<regex_lite::Regex>> =
+        std::sync::LazyLock::new(|| regex_lite::Regex::new(REFERENCE_PATTERN).ok());
+    let well_formed = PATTERN.as_ref().is_some_and(|pattern| pattern.is_match(reference));
+    if well_formed && reference.len() <= REFERENCE_MAX {
+        Ok(())
+    } else {
+        Err(format!("\"{reference}\" is not an image reference ([host[:port]/]path[:tag][@digest])"))
+    }
+}
+
+/// An image reference in the parts that the `Keystone` kind takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference<'a> {
+    /// Host and path, without tag and digest.
+    pub repository: &'a str,
+    /// The tag; absent when the reference has a digest only.
+    pub tag: Option<&'a str>,
+    /// The digest with its algorithm, e.g. `sha256:...`.
+    pub digest: Option<&'a str>,
+}
+
+/// Splits an image reference. Never fails: what has no tag and no digest is all repository.
+pub fn split_reference(reference: &str) -> Reference<'_> {
+    let (rest, digest) = match reference.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest)),
+        None => (reference, None),
+    };
+    // A colon before the last slash belongs to the port.
+    let name_start = rest.rfind('/').map_or(0, |slash| slash + 1);
+    match rest.get(name_start..).and_then(|name| name.find(':')) {
+        Some(colon) => {
+            let at = name_start + colon;
+            Reference { repository: rest.get(..at).unwrap_or(rest), tag: rest.get(at + 1..), digest }
+        }
+        None => Reference { repository: rest, tag: None, digest },
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    /// Upstream's rule from environment variable to field name, used here only to check the table: capitalise the
+    /// tokens, join them, then two spellings.
+    fn upstream_name(token: &str) -> String {
+        let joined: String = token
+            .split('_')
+            .map(|word| {
+                let (head, tail) = word.split_at(1);
+                format!("{head}{}", tail.to_lowercase())
+            })
+            .collect();
+        format!("{}Image", joined.replace("Api", "API"))
+    }
+
+    #[test]
+    fn every_row_follows_upstreams_naming_rule() {
+        for field in release_images() {
+            if let Origin::Env(token) = field.origin {
+                if field.name == "infraDnsmasqImage" {
+                    continue; // its default is Neutron's image
+                }
+                assert!(upstream_name(token).eq_ignore_ascii_case(field.name), "{token} -> {}", field.name);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_complete() {
+        assert_eq!(IMAGES.len(), 94, "upstream has 94 image fields");
+        let mut names: Vec<_> = release_images().map(|field| field.name).collect();
+        names.extend(DERIVED.iter().map(|derived| derived.name));
+        names.extend(BACKEND_MAPS.iter().map(|map| map.name));
+        let total = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), total);
+        for field in IMAGES {
+            if let Origin::AliasOf(target) = field.origin {
+                assert!(is_custom_image(target), "{} is an alias of an unknown field", field.name);
+            }
+        }
+        for derived in DERIVED {
+            assert!(is_custom_image(derived.from), "{} derives from an unknown field", derived.name);
+        }
+        for map in BACKEND_MAPS {
+            assert!(BACKEND_DEFAULTS.iter().any(|field| field.name == map.default_image), "{}", map.name);
+        }
+    }
+
+    #[test]
+    fn the_environment_is_read_whole_and_checked() {
+        let env = |pairs: &[(&str, &str)]| from_env(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+        let good = env(&[
+            ("RELATED_IMAGE_GLANCE_API_IMAGE_URL_DEFAULT", "quay.io/os/glance-api:1.0.0"),
+            ("RELATED_IMAGE_NEUTRON_API_IMAGE_URL_DEFAULT", "quay.io/os/neutron:1"),
+            ("RELATED_IMAGE_CINDER_VOLUME_IMAGE_URL_DEFAULT", "quay.io/os/cinder-volume:1"),
+            ("TEST_TOBIKO_IMAGE_URL_DEFAULT", "quay.io/os/tobiko:1"),
+            ("RELATED_IMAGE_CINDER_OPERATOR_MANAGER_IMAGE_URL", "quay.io/os/cinder-operator:1"),
+            ("RELATED_IMAGE_OPENSTACK_MUST_GATHER_DEFAULT", "quay.io/os/must-gather:1"),
+            ("PATH", "/bin"),
+        ]);
+        assert_eq!(good.problems, Vec::<String>::new());
+        assert_eq!(good.images["infraDnsmasqImage"], "quay.io/os/neutron:1", "DNSMasq runs Neutron's image");
+        assert_eq!(good.images.len(), 5);
+
+        let bad = env(&[
+            ("RELATED_IMAGE_GLANCE_API_IMAGE_URL_DEFAULT", "quay.io/os/glance=api:1.0.0"),
+            ("RELATED_IMAGE_GLANCE_APPI_IMAGE_URL_DEFAULT", "quay.io/os/glance-api:1.0.0"),
+        ]);
+        assert!(bad.images.is_empty(), "a value with '=' is neither truncated nor used");
+        assert!(
+            bad.problems[0].contains("RELATED_IMAGE_GLANCE_API_IMAGE_URL_DEFAULT: \"quay.io/os/glance=api:1.0.0\"")
+        );
+        assert!(bad.problems[1].contains("RELATED_IMAGE_GLANCE_APPI_IMAGE_URL_DEFAULT: no image field"));
+    }
+
+    #[test]
+    fn references_are_checked_and_split() {
+        let digest = format!("quay.io:5000/a/b:1.0@sha256:{}", "ab".repeat(32));
+        for good in ["a", "quay.io/a/b-c:1.0", "localhost:5000/a", &digest, "registry.example.com/a__b/c:x_y"] {
+            check_reference(good).unwrap();
+        }
+        for bad in ["", " a", "A/", "quay.io/a b", "<custom_image_here>", "a@sha256:12", "a:tag:tag", "http://a/b"] {
+            check_reference(bad).unwrap_err();
+        }
+        let parts = split_reference(&digest);
+        assert_eq!((parts.repository, parts.tag), ("quay.io:5000/a/b", Some("1.0")));
+        assert!(parts.digest.unwrap().starts_with("sha256:"));
+        assert_eq!(split_reference("localhost:5000/a").repository, "localhost:5000/a");
+    }
+}
