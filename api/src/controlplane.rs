@@ -3,7 +3,6 @@
 //! The spec is kept as it was written: its sections are the service table's, its templates belong to the service
 //! operators. [`crate::crd`] builds the schema from the table.
 
-use jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,9 +59,9 @@ pub struct OpenStackControlPlaneStatus {
     /// The last target that was accepted; an `OpenStackVersion` that is created again takes it back from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_version: Option<String>,
-    /// When the first installation began.
+    /// The hash of the images of the deployed version, as deployed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Timestamp>,
+    pub deployed_image_set: Option<String>,
     /// The images that ready services carry.
     #[serde(default, skip_serializing_if = "ContainerImages::is_empty")]
     #[schemars(schema_with = "crd::container_images_schema")]

@@ -19,6 +19,8 @@ pub mod service;
 pub mod step;
 pub mod version;
 
+pub use kube::core::DynamicObject;
+
 /// The API group of `OpenStackVersion` and `OpenStackControlPlane`.
 pub const GROUP: &str = "core.openstack.org";
 

@@ -1,1 +1,30 @@
-//! todo
+//! Everything that the tests and the demo run against.
+//!
+//! * [`cluster`]: etcd and kube-apiserver (and two controllers), the real binaries, on free ports;
+//! * [`actors`]: scripted service operators, built from the service table;
+//! * [`operator`]: the operator as a process, with the environment of a [`release::Release`];
+//! * [`wait`]: watching until something holds, with an error that shows what was there instead;
+//! * [`fixtures`]: control planes, nodesets and deployments.
+//!
+//! Whatever is started here ends with the process that started it, however that process ends: see [`process`].
+
+use std::path::{Path, PathBuf};
+
+pub mod actors;
+pub mod cluster;
+pub mod fixtures;
+pub mod operator;
+pub mod process;
+pub mod release;
+pub mod wait;
+
+pub use actors::{Actors, Script};
+pub use cluster::Cluster;
+pub use operator::Operator;
+pub use release::Release;
+
+/// The top of the repository.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}

@@ -1,0 +1,149 @@
+//! The operator as a process, with the environment that a bundle gives it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use crate::{
+    Cluster, Release,
+    cluster::User,
+    process::{Process, Signal},
+};
+
+/// How long it may take to end when asked to.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How the operator is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The binary: a test passes `env!("CARGO_BIN_EXE_openstack-release-operator")`.
+    pub binary: PathBuf,
+    /// The namespace that it watches and keeps its Lease in.
+    pub namespace: String,
+    /// The bundle.
+    pub release: Release,
+    /// `RUST_LOG`.
+    pub log: String,
+    /// Arguments after `run`.
+    pub args: Vec<String>,
+    /// Further environment; wins over what is set here.
+    pub env: Vec<(String, String)>,
+}
+
+impl Options {
+    /// The usual: this binary, this namespace, this bundle.
+    pub fn new(binary: impl Into<PathBuf>, namespace: &str, release: Release) -> Self {
+        Self {
+            binary: binary.into(),
+            namespace: namespace.to_owned(),
+            release,
+            log: "info".to_owned(),
+            args: Vec::new(),
+            env: Vec::new(),
+        }
+    }
+
+    /// With one more environment variable.
+    #[must_use]
+    pub fn with_env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With one more argument.
+    #[must_use]
+    pub fn with_arg(mut self, argument: &str) -> Self {
+        self.args.push(argument.to_owned());
+        self
+    }
+}
+
+/// A running operator. Dropping it kills it.
+#[derive(Debug)]
+pub struct Operator {
+    options: Options,
+    kubeconfig: PathBuf,
+    log: PathBuf,
+    process: Process,
+}
+
+impl Operator {
+    /// Starts the operator against a cluster. It is not waited for: what a test waits for is what it does.
+    pub fn start(cluster: &Cluster, options: Options) -> anyhow::Result<Self> {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        // One log per instance: replicas of one namespace must not mix theirs.
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let log = cluster.dir().join(format!("operator-{}-{number}.log", options.namespace));
+        let kubeconfig = cluster.kubeconfig(User::Operator);
+        let process = spawn(&options, &kubeconfig, &log)?;
+        Ok(Self { options, kubeconfig, log, process })
+    }
+
+    /// SIGKILL; returns when it is gone.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.signal(Signal::Kill)?;
+        self.process.wait(STOP_TIMEOUT).await?;
+        Ok(())
+    }
+
+    /// SIGTERM; returns its exit code.
+    pub async fn stop(&mut self) -> anyhow::Result<i32> {
+        self.process.signal(Signal::Term)?;
+        self.process.wait(STOP_TIMEOUT).await
+    }
+
+    /// Makes it stand still, as a node without CPU would.
+    pub fn freeze(&mut self) -> anyhow::Result<()> {
+        self.process.signal(Signal::Stop)
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&mut self) -> anyhow::Result<()> {
+        self.process.signal(Signal::Cont)
+    }
+
+    /// Kills it, if it runs, and starts it again with the same bundle.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        if self.exited()?.is_none() {
+            self.kill().await?;
+        }
+        self.process = spawn(&self.options, &self.kubeconfig, &self.log)?;
+        Ok(())
+    }
+
+    /// Kills it, if it runs, and starts it again as another bundle would.
+    pub async fn restart_with(&mut self, release: &Release) -> anyhow::Result<()> {
+        self.options.release = release.clone();
+        self.restart().await
+    }
+
+    /// Its exit code, if it ended.
+    pub fn exited(&mut self) -> anyhow::Result<Option<i32>> {
+        self.process.exited()
+    }
+
+    /// The last lines of its output, over all restarts.
+    pub fn log_tail(&self, lines: usize) -> String {
+        self.process.log_tail(lines)
+    }
+
+    /// The path of its output.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+}
+
+fn spawn(options: &Options, kubeconfig: &Path, log: &Path) -> anyhow::Result<Process> {
+    let mut env = options.release.env();
+    env.extend([
+        ("KUBECONFIG".to_owned(), kubeconfig.display().to_string()),
+        ("WATCH_NAMESPACE".to_owned(), options.namespace.clone()),
+        ("RUST_LOG".to_owned(), options.log.clone()),
+        ("RUST_BACKTRACE".to_owned(), "1".to_owned()),
+    ]);
+    env.extend(options.env.iter().cloned());
+    let args = std::iter::once("run").chain(options.args.iter().map(String::as_str));
+    Process::spawn("the operator", log, &options.binary, args, env)
+}

@@ -1,0 +1,122 @@
+//! `manifests/rbac/`: what the operator may do, from the table of kinds.
+
+use api::{
+    GROUP, dataplane,
+    service::{self, CONFIG_MAP, Objects, SERVICES},
+};
+use serde_json::{Value, json};
+
+use super::{Files, NAMESPACE, OPERATOR, yaml};
+
+const READ: &[&str] = &["get", "list", "watch"];
+
+pub(super) fn files() -> anyhow::Result<Files> {
+    let about = "What the operator may do. Server-side apply needs `patch`, and `create` where the object may be new.";
+    let objects = [account(), cluster_role(), cluster_binding(), role(), binding()];
+    Ok(Files::from([("rbac/rbac.yaml".to_owned(), yaml(about, &objects)?)]))
+}
+
+fn account() -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": OPERATOR, "namespace": NAMESPACE},
+    })
+}
+
+fn cluster_role() -> Value {
+    let mut rules = roots();
+    rules.extend(children());
+    rules.extend([
+        rule(dataplane::NODE_SET.group, &[dataplane::NODE_SET.plural, dataplane::DEPLOYMENT.plural], READ),
+        // A kind is watched from the moment its CRD is established.
+        rule("apiextensions.k8s.io", &["customresourcedefinitions"], READ),
+        rule("events.k8s.io", &["events"], &["create", "patch"]),
+    ]);
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": OPERATOR},
+        "rules": rules,
+    })
+}
+
+/// The root objects. The spec of a control plane belongs to its user alone; of an `OpenStackVersion` the operator
+/// writes the owner, the finalizer and the one-time default of the target.
+fn roots() -> Vec<Value> {
+    vec![
+        rule(GROUP, &["openstackcontrolplanes"], READ),
+        rule(GROUP, &["openstackversions"], &["get", "list", "watch", "create", "patch"]),
+        rule(GROUP, &["openstackcontrolplanes/status", "openstackversions/status"], &["get", "patch", "update"]),
+        // `blockOwnerDeletion` in an owner reference needs this on the owner.
+        rule(GROUP, &["openstackcontrolplanes/finalizers", "openstackversions/finalizers"], &["update"]),
+    ]
+}
+
+/// The objects of the services: one rule for each API group.
+fn children() -> Vec<Value> {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for kind in service::kinds().into_iter().filter(|kind| *kind != CONFIG_MAP) {
+        match groups.iter_mut().find(|(group, _)| *group == kind.group) {
+            Some((_, plurals)) => plurals.push(kind.plural),
+            None => groups.push((kind.group, vec![kind.plural])),
+        }
+    }
+    let write = &["get", "list", "watch", "create", "patch", "delete"];
+    let mut rules: Vec<Value> = groups.iter().map(|(group, plurals)| rule(group, plurals, write)).collect();
+    rules.push(rule(CONFIG_MAP.group, &[CONFIG_MAP.plural], READ));
+    rules.push(config_maps());
+    rules
+}
+
+/// Only the `ConfigMaps` of the table may be written: other people's are none of the operator's business.
+fn config_maps() -> Value {
+    let names: Vec<&str> = SERVICES
+        .iter()
+        .filter(|row| row.kind == CONFIG_MAP)
+        .filter_map(|row| match row.objects {
+            Objects::One { name, .. } => Some(name),
+            Objects::Each { .. } => None,
+        })
+        .collect();
+    let mut rule = rule(CONFIG_MAP.group, &[CONFIG_MAP.plural], &["create", "patch", "delete"]);
+    if let Some(rule) = rule.as_object_mut() {
+        rule.insert("resourceNames".to_owned(), json!(names));
+    }
+    rule
+}
+
+fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
+    json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
+}
+
+/// The lease of the leader election lies in the operator's own namespace.
+fn role() -> Value {
+    let verbs = &["get", "list", "watch", "create", "patch", "update", "delete"];
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": OPERATOR, "namespace": NAMESPACE},
+        "rules": [rule("coordination.k8s.io", &["leases"], verbs)],
+    })
+}
+
+fn cluster_binding() -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": OPERATOR},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": OPERATOR},
+        "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": NAMESPACE}],
+    })
+}
+
+fn binding() -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": OPERATOR, "namespace": NAMESPACE},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": OPERATOR},
+        "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": NAMESPACE}],
+    })
+}

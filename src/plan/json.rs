@@ -1,0 +1,169 @@
+//! Reading, writing and comparing JSON values by path.
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// The value at a dotted path.
+pub fn get<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    if path.is_empty() { Some(value) } else { path.split('.').try_fold(value, |at, key| child(at, key)) }
+}
+
+/// The text at a dotted path; an empty text counts as absent, as it does for every Kubernetes string field.
+pub fn text<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
+    get(value, path).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+/// The value at a path of keys; list positions are keys, too.
+pub fn at<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(value, |at, key| child(at, key))
+}
+
+fn child<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    match value {
+        Value::Object(map) => map.get(key),
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        _ => None,
+    }
+}
+
+/// Sets the value at a path; parents that are missing or are not objects become objects.
+pub fn set(value: &mut Value, path: &[String], new: Value) {
+    let Some((key, rest)) = path.split_first() else {
+        *value = new;
+        return;
+    };
+    if let Value::Array(items) = value {
+        if let Some(item) = key.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
+            set(item, rest, new);
+        }
+        return;
+    }
+    if !value.is_object() {
+        *value = Value::Object(Map::new());
+    }
+    if let Value::Object(map) = value {
+        set(map.entry(key.clone()).or_insert(Value::Null), rest, new);
+    }
+}
+
+/// Removes the value at a path, if it is there.
+pub fn remove(value: &mut Value, path: &[String]) {
+    let Some((key, rest)) = path.split_first() else { return };
+    match value {
+        Value::Object(map) if rest.is_empty() => {
+            map.remove(key);
+        }
+        Value::Object(map) => {
+            if let Some(inner) = map.get_mut(key) {
+                remove(inner, rest);
+            }
+        }
+        Value::Array(items) => {
+            if let Some(item) = key.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
+                remove(item, rest);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A dotted path as keys.
+pub fn keys(path: &str) -> Vec<String> {
+    path.split('.').filter(|key| !key.is_empty()).map(str::to_owned).collect()
+}
+
+/// Whether `live` has everything that `wanted` says. What `live` has beyond it (defaults of the API server, fields of
+/// other managers) does not count; lists have to match item by item.
+pub fn covers(live: &Value, wanted: &Value) -> bool {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, value)| match live.get(key) {
+                Some(found) => covers(found, value),
+                // The API server drops explicit nulls and may drop empty objects.
+                None => value.is_null(),
+            })
+        }
+        (Value::Array(live), Value::Array(wanted)) => {
+            live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| covers(live, wanted))
+        }
+        (live, wanted) => live == wanted,
+    }
+}
+
+/// A hash of the value that does not depend on the order of keys: 16 hexadecimal digits.
+pub fn hash(value: &Value) -> String {
+    let mut hasher = Sha256::new();
+    feed(&mut hasher, value);
+    hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn feed(hasher: &mut Sha256, value: &Value) {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<_> = map.keys().collect();
+            keys.sort();
+            hasher.update([b'{']);
+            for key in keys {
+                feed_text(hasher, key);
+                feed(hasher, map.get(key).unwrap_or(&Value::Null));
+            }
+            hasher.update([b'}']);
+        }
+        Value::Array(items) => {
+            hasher.update([b'[']);
+            items.iter().for_each(|item| feed(hasher, item));
+            hasher.update([b']']);
+        }
+        Value::String(text) => feed_text(hasher, text),
+        other => {
+            hasher.update([b'=']);
+            hasher.update(other.to_string());
+        }
+    }
+}
+
+/// A length in front keeps neighbouring texts apart.
+fn feed_text(hasher: &mut Sha256, text: &str) {
+    hasher.update([b'"']);
+    hasher.update(text.len().to_le_bytes());
+    hasher.update(text);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn paths_reach_into_objects_and_lists() {
+        let mut value = json!({"a": {"b": [{"c": 1}]}});
+        assert_eq!(get(&value, "a.b.0.c"), Some(&json!(1)));
+        set(&mut value, &keys("a.b.0.d"), json!(2));
+        set(&mut value, &keys("x.y"), json!(3));
+        assert_eq!(value, json!({"a": {"b": [{"c": 1, "d": 2}]}, "x": {"y": 3}}));
+        remove(&mut value, &keys("a.b.0.c"));
+        remove(&mut value, &keys("nothing.here"));
+        assert_eq!(get(&value, "a.b"), Some(&json!([{"d": 2}])));
+        set(&mut value, &keys("a.b.7.d"), json!(2));
+        assert_eq!(get(&value, "a.b.7"), None, "a list is never extended");
+    }
+
+    #[test]
+    fn covering_ignores_defaults_and_notices_differences() {
+        let live = json!({"image": "a", "replicas": 1, "list": [{"x": 1, "default": true}]});
+        assert!(covers(&live, &json!({"image": "a", "list": [{"x": 1}], "gone": null})));
+        assert!(!covers(&live, &json!({"image": "b"})));
+        assert!(!covers(&live, &json!({"list": []})));
+        assert!(!covers(&live, &json!({"more": {}})));
+    }
+
+    #[test]
+    fn hashes_do_not_depend_on_key_order_and_keep_neighbours_apart() {
+        assert_eq!(hash(&json!({"a": 1, "b": "x"})), hash(&json!({"b": "x", "a": 1})));
+        assert_ne!(hash(&json!(["ab", "c"])), hash(&json!(["a", "bc"])));
+        assert_ne!(hash(&json!("1")), hash(&json!(1)));
+        assert_eq!(hash(&json!({})).len(), 16);
+    }
+}

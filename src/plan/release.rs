@@ -1,0 +1,91 @@
+//! The release controller's decisions: which images every service shall have now, and what the root objects say.
+//!
+//! ```text
+//! World -> records   which versions are known, with which images   (respins are held here)
+//!       -> target    which version is wanted, and may it be        (refusals are made here)
+//!       -> wanted    which objects the control plane asks for
+//!       -> walk      which steps are done, and which one is open
+//!       -> children  what to write, keep and delete
+//!       -> report    both statuses and the notes
+//! ```
+
+mod children;
+mod images;
+mod nodesets;
+mod notes;
+mod preview;
+mod records;
+mod report;
+mod revert;
+mod slots;
+mod target;
+mod walk;
+mod wanted;
+mod world;
+
+use api::version::OpenStackVersionStatus;
+
+pub use images::{Effective, ImageSet, Origin, Resolved};
+pub use notes::{About, Note, NoteReason};
+pub use preview::{Change, Preview, PreviewStep, preview};
+pub use world::{Action, Bundle, Kinds, Meta, Plan, Root, RootStatus, World, kind_key};
+
+use children::Children;
+use records::Records;
+use target::{Course, Decision};
+use wanted::Wanted;
+
+/// Everything that the parts below share: the world, and what was decided so far.
+pub(crate) struct Scene<'a> {
+    pub(crate) world: &'a World,
+    /// The status of the `OpenStackVersion` as it was observed; empty when it has none.
+    pub(crate) before: &'a OpenStackVersionStatus,
+    pub(crate) records: Records,
+    pub(crate) decision: Decision,
+    pub(crate) wanted: Vec<Wanted>,
+    /// The images of the version that the cloud goes to (or stays at).
+    pub(crate) to: ImageSet,
+    /// The images of the version that the cloud comes from.
+    pub(crate) from: ImageSet,
+}
+
+/// Decides. Total: any world has a plan.
+pub fn plan(world: &World) -> Plan {
+    let nothing = OpenStackVersionStatus::default();
+    let before = world.version.as_ref().map_or(&nothing, |version| &version.status);
+    let records = Records::new(world, before);
+    let decision = target::decide(world, before, &records);
+    let wanted = wanted::all(world);
+    let (from, to) = image_sets(world, before, &records, &decision);
+    let scene = Scene { world, before, records, decision, wanted, to, from };
+
+    let walk = walk::walk(&scene);
+    let children = Children::plan(&scene, &walk);
+    let mut actions = world::root_actions(world, &scene.decision);
+    let statuses = report::statuses(&scene, &walk, &children);
+    let next = walk.next;
+    actions.extend(children.actions);
+    actions.extend(world::closing_actions(world, walk.all_done));
+    let notes = notes::between(world, &statuses);
+    Plan { statuses, actions, notes, next }
+}
+
+/// The images of the version the cloud comes from, with the custom images that it had, and of the one it goes to.
+fn image_sets(
+    world: &World,
+    before: &OpenStackVersionStatus,
+    records: &Records,
+    decision: &Decision,
+) -> (ImageSet, ImageSet) {
+    let custom = world.custom_images();
+    let to = records.image_set(decision.course.to().unwrap_or_default(), &custom);
+    let from = match &decision.course {
+        Course::Update { from, to, .. } if from != to => {
+            let tracked = before.tracked_custom_images.get(from).cloned().unwrap_or_default();
+            records.image_set(from, &tracked)
+        }
+        // A return or a respin: the walk goes to the version that it comes from.
+        _ => to.clone(),
+    };
+    (from, to)
+}

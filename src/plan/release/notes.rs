@@ -1,0 +1,141 @@
+//! What is worth an Event: the differences between the status before and the status after.
+
+use api::{
+    condition::{self, Condition, Severity, Status},
+    version::{HistoryEntry, OpenStackVersionStatus, StepState, StepStatus, UpdateResult},
+};
+use serde::{Deserialize, Serialize};
+
+use super::world::{RootStatus, World};
+
+/// The object that a note is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum About {
+    /// The `OpenStackVersion`.
+    Version,
+    /// The `OpenStackControlPlane`.
+    ControlPlane,
+}
+
+/// Why a note was made: the Event's reason. A closed set, for alerts to match on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::IntoStaticStr)]
+pub enum NoteReason {
+    /// The first installation is complete.
+    Installed,
+    /// An update began.
+    UpdateStarted,
+    /// An update is complete.
+    UpdateCompleted,
+    /// The target returned to the deployed version.
+    UpdateAborted,
+    /// The target moved on before the end.
+    UpdateSuperseded,
+    /// The images of a step are being written.
+    StepStarted,
+    /// A step waits for a person.
+    StepWaiting,
+    /// Every gate of a step was met.
+    StepFinished,
+    /// A step had nothing to do.
+    StepNotNeeded,
+    /// A step was stopped on purpose.
+    StepHeld,
+    /// A step takes longer than its deadline.
+    StepStalled,
+    /// Something was refused, or is missing; the message names the field.
+    Refused,
+}
+
+/// Something worth an Event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Which object it is about.
+    pub about: About,
+    /// Whether a person should look.
+    pub warning: bool,
+    /// Why.
+    pub reason: NoteReason,
+    /// For a person.
+    pub message: String,
+}
+
+/// The conditions whose turning False is a refusal.
+const REFUSALS: &[&str] = &[
+    "Initialized",
+    "BundleValid",
+    "ContainerImagesKnown",
+    "CustomImagesValid",
+    "ImageSetConfirmed",
+    "TargetVersionValid",
+    "UpdateOptionsValid",
+];
+
+/// The notes of this pass.
+pub(crate) fn between(world: &World, after: &RootStatus) -> Vec<Note> {
+    let (Some(root), Some(after)) = (&world.version, &after.version) else { return Vec::new() };
+    let before = &root.status;
+    let mut notes = update_notes(before, after);
+    notes.extend(REFUSALS.iter().filter_map(|type_| refusal(before, after, type_)));
+    notes
+}
+
+fn note(reason: NoteReason, message: String) -> Note {
+    let warning = matches!(reason, NoteReason::StepStalled | NoteReason::Refused);
+    Note { about: About::Version, warning, reason, message }
+}
+
+fn update_notes(before: &OpenStackVersionStatus, after: &OpenStackVersionStatus) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let target = |status: &OpenStackVersionStatus| status.update.as_ref().map(|update| update.to.clone());
+    let nothing = Vec::new();
+    let old_steps = before.update.as_ref().map_or(&nothing, |update| &update.steps);
+    if let Some(update) = after.update.as_ref().filter(|_| target(before) != target(after)) {
+        notes.push(note(NoteReason::UpdateStarted, format!("from {} to {}", update.from, update.to)));
+    }
+    for step in after.update.iter().flat_map(|update| &update.steps) {
+        let old = old_steps.iter().find(|old| old.name == step.name);
+        notes.extend(step_note(old, step));
+    }
+    // The last step and the update end in the same pass: what was open then is done now.
+    if after.update.is_none() {
+        let open = old_steps.iter().filter(|step| !step.state.is_finished());
+        notes.extend(open.map(|step| note(NoteReason::StepFinished, format!("step {}: completed", step.name))));
+    }
+    let ended = after.history.iter().filter(|entry| !before.history.contains(entry));
+    notes.extend(ended.map(ended_note));
+    notes
+}
+
+fn step_note(old: Option<&StepStatus>, step: &StepStatus) -> Option<Note> {
+    if old.is_some_and(|old| old.state == step.state) {
+        return None;
+    }
+    let reason = match step.state {
+        StepState::Pending => return None,
+        StepState::Running => NoteReason::StepStarted,
+        StepState::Waiting => NoteReason::StepWaiting,
+        StepState::Done => NoteReason::StepFinished,
+        StepState::NotNeeded => NoteReason::StepNotNeeded,
+        StepState::Held => NoteReason::StepHeld,
+        StepState::Stalled => NoteReason::StepStalled,
+    };
+    Some(note(reason, format!("step {}: {}", step.name, step.message)))
+}
+
+fn ended_note(entry: &HistoryEntry) -> Note {
+    let HistoryEntry { from, to, .. } = entry;
+    match entry.result {
+        UpdateResult::Installed => note(NoteReason::Installed, format!("{to} is deployed")),
+        UpdateResult::Completed => note(NoteReason::UpdateCompleted, format!("from {from} to {to}")),
+        UpdateResult::Aborted => note(NoteReason::UpdateAborted, format!("from {from} to {to}; returning to {from}")),
+        UpdateResult::Superseded => note(NoteReason::UpdateSuperseded, format!("from {from} to {to}")),
+    }
+}
+
+fn refusal(before: &OpenStackVersionStatus, after: &OpenStackVersionStatus, type_: &str) -> Option<Note> {
+    let refused = |condition: &&Condition| condition.status == Status::False && condition.severity != Severity::None;
+    let now = condition::find(&after.conditions, type_).filter(refused)?;
+    let was = condition::find(&before.conditions, type_).filter(refused);
+    let news = was.is_none_or(|was| was.message != now.message);
+    news.then(|| note(NoteReason::Refused, format!("{type_} ({}): {}", now.reason, now.message)))
+}

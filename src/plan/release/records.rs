@@ -1,0 +1,179 @@
+//! Which versions are known, with which images. A respin of a version that is in use is held here.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use api::{
+    image::Images,
+    release::{self, Version},
+    version::{ContainerImages, OpenStackVersionStatus, ServiceDefaults},
+};
+use serde_json::json;
+
+use super::{
+    images::{Effective, ImageSet},
+    world::World,
+};
+use crate::json;
+
+/// How many versions beyond the deployed, the target and the available one stay recorded.
+const KEPT: usize = 3;
+
+/// What is known of one version.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Record {
+    pub(crate) images: Images,
+    pub(crate) switches: ServiceDefaults,
+    pub(crate) release: Option<String>,
+}
+
+/// The bundle brings other images for a version that is in use than those recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Respin {
+    pub(crate) version: String,
+    /// The hash to confirm.
+    pub(crate) hash: String,
+    /// The image fields that differ.
+    pub(crate) changed: Vec<String>,
+}
+
+/// Every known version.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Records {
+    pub(crate) versions: BTreeMap<String, Record>,
+    /// Set while a respin waits for its confirmation.
+    pub(crate) held: Option<Respin>,
+    /// Whether a respin was confirmed in this pass.
+    pub(crate) confirmed: bool,
+}
+
+impl Records {
+    /// What the status recorded, with the bundle's version added, replaced or held.
+    pub(crate) fn new(world: &World, before: &OpenStackVersionStatus) -> Self {
+        let versions = before
+            .container_image_version_defaults
+            .iter()
+            .map(|(version, images)| {
+                let record = Record {
+                    images: images.clone(),
+                    switches: before.available_service_defaults.get(version).cloned().unwrap_or_default(),
+                    release: before.available_releases.get(version).cloned(),
+                };
+                (version.clone(), record)
+            })
+            .collect();
+        let mut records = Self { versions, held: None, confirmed: false };
+        if world.bundle.version.parse::<Version>().is_ok() {
+            records.take_bundle(world, before);
+        }
+        records
+    }
+
+    fn take_bundle(&mut self, world: &World, before: &OpenStackVersionStatus) {
+        let bundle = &world.bundle;
+        let offered = Record {
+            images: bundle.images.clone(),
+            switches: bundle.service_defaults.clone(),
+            release: (!bundle.release.is_empty()).then(|| bundle.release.clone()),
+        };
+        let hash = image_set_hash(&offered.images);
+        let recorded = self.versions.get(&bundle.version);
+        let differs = match recorded {
+            Some(recorded) => recorded.images != offered.images,
+            // The record is lost (the object was created again), but not the hash.
+            None => deployed_image_set(world, before).is_some_and(|deployed| deployed != hash),
+        };
+        if !(differs && in_use(world, before, &bundle.version)) {
+            // What is in use keeps its switches and its release: an operator upgrade alone starts nothing.
+            if recorded.is_none() || differs || !in_use(world, before, &bundle.version) {
+                self.versions.insert(bundle.version.clone(), offered);
+            }
+            return;
+        }
+        let confirm = world.version_spec().and_then(|spec| spec.update.confirm_image_set.as_deref());
+        if confirm == Some(hash.as_str()) {
+            self.versions.insert(bundle.version.clone(), offered);
+            self.confirmed = true;
+        } else {
+            let empty = Images::new();
+            let old = recorded.map_or(&empty, |recorded| &recorded.images);
+            let changed = changed_fields(old, &offered.images);
+            self.held = Some(Respin { version: bundle.version.clone(), hash, changed });
+        }
+    }
+
+    /// What the version gives to the services, with these custom images.
+    pub(crate) fn image_set(&self, version: &str, custom: &ContainerImages) -> ImageSet {
+        let record = self.versions.get(version);
+        let empty = Record::default();
+        let Record { images, switches, release } = record.unwrap_or(&empty);
+        // Without the release's images the custom ones would be the only ones known: nothing may move.
+        let effective = if record.is_some() { Effective::new(images, custom) } else { Effective::default() };
+        ImageSet {
+            version: version.to_owned(),
+            known: record.is_some(),
+            effective,
+            switches: switches.clone(),
+            release: release.clone(),
+        }
+    }
+
+    /// The versions that may be a target, newest first.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.versions.keys().map(String::as_str).collect();
+        names.sort_by_key(|name| Reverse(name.parse::<Version>().ok()));
+        names
+    }
+
+    /// Forgets all but the versions in `needed` and the newest few others: the object has to stay small.
+    pub(crate) fn pruned(&self, needed: &[&str]) -> BTreeMap<String, Record> {
+        let spare: Vec<&str> = self.names().into_iter().filter(|name| !needed.contains(name)).take(KEPT).collect();
+        let keep = |name: &str| needed.contains(&name) || spare.contains(&name);
+        self.versions
+            .iter()
+            .filter(|(name, _)| keep(name))
+            .map(|(name, record)| (name.clone(), record.clone()))
+            .collect()
+    }
+
+    /// The hash of a version's images, if they are known.
+    pub(crate) fn hash(&self, version: &str) -> Option<String> {
+        self.versions.get(version).map(|record| image_set_hash(&record.images))
+    }
+}
+
+/// The hash that `spec.update.confirmImageSet` takes.
+pub(crate) fn image_set_hash(images: &Images) -> String {
+    json::hash(&json!(images))
+}
+
+/// The version that is deployed; the control plane remembers it when the `OpenStackVersion` is created again.
+pub(crate) fn deployed_version<'a>(world: &'a World, before: &'a OpenStackVersionStatus) -> Option<&'a str> {
+    let remembered = || world.control_plane.as_ref().and_then(|cp| cp.status.deployed_version.as_deref());
+    before.deployed_version.as_deref().or_else(remembered).filter(|version| !version.is_empty())
+}
+
+/// The hash of the images of the deployed version, likewise.
+pub(crate) fn deployed_image_set<'a>(world: &'a World, before: &'a OpenStackVersionStatus) -> Option<&'a str> {
+    let remembered = || world.control_plane.as_ref().and_then(|cp| cp.status.deployed_image_set.as_deref());
+    before.deployed_image_set.as_deref().or_else(remembered)
+}
+
+/// Deployed, or on its way: its images do not change by themselves.
+fn in_use(world: &World, before: &OpenStackVersionStatus, version: &str) -> bool {
+    let update = before.update.as_ref();
+    deployed_version(world, before) == Some(version)
+        || update.is_some_and(|update| update.to == version || update.from == version)
+}
+
+fn changed_fields(old: &Images, new: &Images) -> Vec<String> {
+    let mut fields: Vec<String> = old.keys().chain(new.keys()).cloned().collect();
+    fields.sort();
+    fields.dedup();
+    fields.retain(|field| old.get(field) != new.get(field));
+    fields
+}
+
+/// Whether `left` is an older version than `right`; false when one of them is not a version.
+pub(crate) fn older(left: &str, right: &str) -> bool {
+    release::compare(left, right) == Some(std::cmp::Ordering::Less)
+}

@@ -1,0 +1,51 @@
+//! Whether the target may return to the deployed version in the middle of an update.
+
+use api::{
+    DynamicObject,
+    step::{MINOR_UPDATE, Revert, Step},
+    version::StepStatus,
+};
+
+use super::{Scene, slots::first_difference, walk::in_step, wanted::Wanted};
+use crate::json;
+
+/// The first thing that cannot be taken back, for a person; `None` when the target may return.
+pub(crate) fn obstacle(scene: &Scene<'_>, steps: &[StepStatus]) -> Option<String> {
+    let touched = steps.iter().filter(|status| status.touched);
+    touched
+        .filter_map(|status| MINOR_UPDATE.iter().find(|step| step.name == status.name))
+        .find_map(|step| step_obstacle(scene, step))
+}
+
+fn step_obstacle(scene: &Scene<'_>, step: &Step) -> Option<String> {
+    match step.revert {
+        Revert::Always => None,
+        _ if !matches!(step.scope, api::step::Scope::Services) => {
+            Some(format!("step {}: a nodeset already has {}", step.name, scene.to.version))
+        }
+        Revert::SameImages => moved_objects(scene, step, |_| false),
+        Revert::WhilePhase { path, phases } => {
+            moved_objects(scene, step, |live| json::text(&live.data, path).is_some_and(|phase| phases.contains(&phase)))
+        }
+    }
+}
+
+/// The first object of the step that no longer carries the images of the deployed version, and may not.
+fn moved_objects(scene: &Scene<'_>, step: &Step, may: impl Fn(&DynamicObject) -> bool) -> Option<String> {
+    in_step(scene, step.name).find_map(|wanted| {
+        wanted.objects().iter().find_map(|object| {
+            let live = scene.world.object(wanted.kind(), &object.name)?;
+            let moved = !scene.from.known || first_difference(&scene.from, wanted, object, live).is_some();
+            (moved && !may(live)).then(|| describe(scene, step, wanted, &object.name))
+        })
+    })
+}
+
+fn describe(scene: &Scene<'_>, step: &Step, wanted: &Wanted, name: &str) -> String {
+    format!(
+        "step {}: {}/{name} has left the images of {}, and its data cannot go back",
+        step.name,
+        wanted.kind().kind,
+        scene.from.version
+    )
+}

@@ -1,0 +1,128 @@
+//! The values that the release fills into objects: what they should be, what they are.
+
+use std::collections::BTreeSet;
+
+use api::{
+    DynamicObject,
+    service::{Body, Service},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Scene,
+    images::{ImageSet, SlotValue},
+    wanted::{Address, Spot, Wanted, WantedObject},
+};
+use crate::{gate::Unmet, json};
+
+/// The field of an object that the body goes to.
+pub(crate) fn body_field(service: &Service) -> &'static str {
+    match service.body {
+        Body::Spec => "spec",
+        Body::Data => "data",
+    }
+}
+
+/// The value that an object has at an address.
+pub(crate) fn live_value(service: &Service, live: &DynamicObject, address: &Address) -> Option<Value> {
+    match address {
+        Address::Body(path) => live.data.get(body_field(service)).and_then(|body| json::at(body, path)).cloned(),
+        Address::Annotation(name) => live.metadata.annotations.as_ref()?.get(*name).map(|value| json!(value)),
+    }
+}
+
+/// The value that a set gives to a spot.
+pub(crate) fn set_value(set: &ImageSet, object: &WantedObject, spot: &Spot) -> SlotValue {
+    match set.value(spot.slot, &spot.entry, &object.body) {
+        SlotValue::Missing(_) if spot.optional => SlotValue::Nothing,
+        value => value,
+    }
+}
+
+/// The first value of the set that the object does not carry.
+pub(crate) fn first_difference(
+    set: &ImageSet,
+    wanted: &Wanted,
+    object: &WantedObject,
+    live: &DynamicObject,
+) -> Option<Unmet> {
+    object.spots.iter().find_map(|spot| {
+        let found = live_value(wanted.service, live, &spot.address);
+        let expected = match set_value(set, object, spot) {
+            SlotValue::Value(expected) => expected,
+            SlotValue::Nothing => return None,
+            SlotValue::Missing(image) => {
+                return Some(unmet(
+                    wanted,
+                    object,
+                    spot,
+                    format!("{image} of {}, which has no value", set.version),
+                    found.as_ref(),
+                ));
+            }
+        };
+        let same = found.as_ref().is_some_and(|found| json::covers(found, &expected));
+        (!same).then(|| unmet(wanted, object, spot, plain(&expected), found.as_ref()))
+    })
+}
+
+fn unmet(wanted: &Wanted, object: &WantedObject, spot: &Spot, expected: String, found: Option<&Value>) -> Unmet {
+    Unmet {
+        object: format!("{}/{}", wanted.kind().kind, object.name),
+        field: address_text(wanted.service, &spot.address),
+        expected,
+        found: found.map_or_else(|| "absent".to_owned(), plain),
+    }
+}
+
+/// The address as a person writes it.
+pub(crate) fn address_text(service: &Service, address: &Address) -> String {
+    match address {
+        Address::Body(path) => format!("{}.{}", body_field(service), path.join(".")),
+        Address::Annotation(name) => format!("annotation {name}"),
+    }
+}
+
+/// A value without JSON's quotes; the parts of an image as one reference.
+pub(crate) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(parts) if parts.contains_key("repository") => crate::gate::joined_reference(value),
+        other => other.to_string(),
+    }
+}
+
+/// Whether every object of the service that exists carries the images of the set, and at least one exists.
+pub(crate) fn all_carry(scene: &Scene<'_>, wanted: &Wanted, set: &ImageSet) -> bool {
+    let mut any = false;
+    for object in wanted.objects() {
+        match scene.world.object(wanted.kind(), &object.name) {
+            Some(live) if first_difference(set, wanted, object, live).is_none() => any = true,
+            Some(_) => return false,
+            None => {}
+        }
+    }
+    any && set.known
+}
+
+/// The images that the set gives to the services of a step, each once whatever the number of instances: the identity
+/// of the step. Two steps with the same fingerprint have nothing to do for each other.
+pub(crate) fn fingerprint<'a>(set: &ImageSet, step: impl Iterator<Item = &'a Wanted>) -> Vec<String> {
+    let mut values = BTreeSet::new();
+    for wanted in step {
+        for object in wanted.objects() {
+            for spot in &object.spots {
+                let value = match set_value(set, object, spot) {
+                    SlotValue::Value(value) => plain(&value),
+                    SlotValue::Nothing | SlotValue::Missing(_) => String::new(),
+                };
+                values.insert(format!(
+                    "{} {}={value}",
+                    wanted.service.name,
+                    address_text(wanted.service, &spot.address)
+                ));
+            }
+        }
+    }
+    values.into_iter().collect()
+}

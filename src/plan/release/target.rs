@@ -1,0 +1,211 @@
+//! Which version is wanted, and may it be.
+//!
+//! Admission enforces the same rules; an object that slipped through is never acted on: the last accepted target stays
+//! in force, and the condition `TargetVersionValid` says why.
+
+use api::{
+    annotation,
+    condition::{Reason, Severity, Verdict},
+    release::Version,
+    version::{OpenStackVersionStatus, UpdateStatus},
+};
+
+use super::{
+    records::{Records, deployed_image_set, deployed_version, older},
+    world::World,
+};
+
+/// What the cloud is about to do.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Course {
+    /// Nothing: there is no control plane, no version, or none that may be acted on.
+    Idle,
+    /// The first installation: no order.
+    Install { to: String },
+    /// Everything has its version; custom images apply at once.
+    Steady { at: String },
+    /// A minor update, in order. `from` and `to` are the same for a respin, and for a return to the deployed version.
+    Update { from: String, to: String },
+}
+
+impl Course {
+    /// The version the cloud goes to, or stays at.
+    pub(crate) fn to(&self) -> Option<&str> {
+        match self {
+            Course::Idle => None,
+            Course::Install { to } | Course::Steady { at: to } | Course::Update { to, .. } => Some(to),
+        }
+    }
+}
+
+/// What was decided about the target.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Decision {
+    pub(crate) course: Course,
+    /// The verdict on `spec.targetVersion`.
+    pub(crate) verdict: Verdict,
+    /// The value that an empty `spec.targetVersion` gets.
+    pub(crate) default_target: Option<String>,
+    /// The target that an `OpenStackVersion` which is created again gets.
+    pub(crate) recorded_target: Option<String>,
+}
+
+/// Decides which version is wanted and may be.
+pub(crate) fn decide(world: &World, before: &OpenStackVersionStatus, records: &Records) -> Decision {
+    let recorded_target = world.control_plane.as_ref().and_then(|cp| cp.status.target_version.clone());
+    let mut decision =
+        Decision { course: Course::Idle, verdict: Verdict::yes(""), default_target: None, recorded_target };
+    let Some(version) = &world.version else { return decision };
+    let Ok(spec) = &version.spec else { return decision };
+    let wish = Some(spec.target_version.clone()).filter(|target| !target.is_empty());
+    let requested = match wish.or_else(|| default_target(world, before, &decision)) {
+        Some(requested) => requested,
+        None => {
+            let text = "spec.targetVersion is empty and the bundle has no version; set OPENSTACK_RELEASE_VERSION";
+            decision.verdict = Verdict::no(Severity::Error, Reason::InvalidBundle, text);
+            return decision;
+        }
+    };
+    if spec.target_version.is_empty() {
+        decision.default_target = Some(requested.clone());
+    }
+    let case = Case { world, before, records, deployed: deployed_version(world, before), requested: &requested };
+    let accepted = match case.refusal() {
+        None => {
+            decision.verdict = Verdict::yes(format!("the target is {requested}"));
+            Some(requested.clone())
+        }
+        Some((reason, message)) => {
+            decision.verdict = Verdict::no(Severity::Error, reason, message);
+            case.in_force().map(str::to_owned)
+        }
+    };
+    let acts = world.control_plane.as_ref().is_some_and(|cp| !cp.meta.deleting && cp.meta.name == version.meta.name);
+    if acts && !version.meta.deleting {
+        decision.course = accepted.map_or(Course::Idle, |accepted| case.course(accepted));
+    }
+    decision
+}
+
+/// An empty target is what was accepted before; only at creation it is the available version. Never "the latest".
+fn default_target(world: &World, before: &OpenStackVersionStatus, decision: &Decision) -> Option<String> {
+    let running = before.update.as_ref().map(|update| update.to.clone());
+    running
+        .or_else(|| decision.recorded_target.clone())
+        .or_else(|| deployed_version(world, before).map(str::to_owned))
+        .or_else(|| Some(world.bundle.version.clone()).filter(|version| !version.is_empty()))
+}
+
+struct Case<'a> {
+    world: &'a World,
+    before: &'a OpenStackVersionStatus,
+    records: &'a Records,
+    deployed: Option<&'a str>,
+    requested: &'a str,
+}
+
+impl Case<'_> {
+    /// The target that was accepted last.
+    fn in_force(&self) -> Option<&str> {
+        self.before.update.as_ref().map(|update| update.to.as_str()).or(self.deployed)
+    }
+
+    fn rollback_allowed(&self) -> bool {
+        self.world.version_annotation(annotation::ALLOW_ROLLBACK) == Some("true")
+    }
+
+    /// The first rule that the requested target breaks.
+    fn refusal(&self) -> Option<(Reason, String)> {
+        if self.in_force() == Some(self.requested) {
+            return None;
+        }
+        self.unknown().or_else(|| self.rollback()).or_else(|| self.retarget()).or_else(|| self.unchanged_images())
+    }
+
+    /// Rule 1.
+    fn unknown(&self) -> Option<(Reason, String)> {
+        if self.requested.parse::<Version>().is_ok() && self.records.versions.contains_key(self.requested) {
+            return None;
+        }
+        // An object that was created again knows the target that the control plane recorded, though not its images.
+        let recorded = self.world.control_plane.as_ref().and_then(|cp| cp.status.target_version.as_deref());
+        if self.deployed.is_some() && recorded == Some(self.requested) {
+            return None;
+        }
+        let text = format!(
+            "spec.targetVersion: {} is not a version whose images are known; set it to one of: {}",
+            self.requested,
+            self.records.names().join(", ")
+        );
+        Some((Reason::UnknownVersion, text))
+    }
+
+    /// Rule 2.
+    fn rollback(&self) -> Option<(Reason, String)> {
+        let deployed = self.deployed.filter(|deployed| older(self.requested, deployed))?;
+        if self.rollback_allowed() {
+            return None;
+        }
+        let text = format!(
+            "spec.targetVersion: {} is older than the deployed version {deployed}; rollback is not supported. Set it to \
+             {deployed} or newer; for development only, the annotation {}=true allows it",
+            self.requested,
+            annotation::ALLOW_ROLLBACK
+        );
+        Some((Reason::RollbackNotSupported, text))
+    }
+
+    /// Rule 3.
+    fn retarget(&self) -> Option<(Reason, String)> {
+        let update = self.before.update.as_ref()?;
+        if self.rollback_allowed() || older(&update.to, self.requested) {
+            return None;
+        }
+        let UpdateStatus { from, to, revertible, not_revertible_reason, .. } = update;
+        let why = if self.requested != from {
+            format!("during an update the target may only move on to a newer version or return to {from}")
+        } else if *revertible {
+            return None;
+        } else {
+            not_revertible_reason.clone().unwrap_or_else(|| "a step that has begun cannot be undone".to_owned())
+        };
+        let text = format!(
+            "spec.targetVersion: the update from {from} to {to} cannot change to {}: {why}. Set it to {to} or newer",
+            self.requested
+        );
+        Some((Reason::NotRevertible, text))
+    }
+
+    /// Rule 5. A return to the deployed version keeps the images that the version had.
+    fn unchanged_images(&self) -> Option<(Reason, String)> {
+        let custom = self.world.custom_images();
+        let before_target = self.in_force()?;
+        let unchanged = self.before.tracked_custom_images.get(before_target) == Some(&custom);
+        let skipped = self.world.version_annotation(annotation::SKIP_CUSTOM_IMAGES).is_some();
+        if custom.is_empty() || !unchanged || skipped || self.deployed == Some(self.requested) {
+            return None;
+        }
+        let names: Vec<&str> = custom.keys().map(String::as_str).collect();
+        let text = format!(
+            "spec.customContainerImages: {} stayed as they were for {before_target} while the target changes to {}; \
+             update or remove them together with the target, or set the annotation {}",
+            names.join(", "),
+            self.requested,
+            annotation::SKIP_CUSTOM_IMAGES
+        );
+        Some((Reason::CustomImagesUnchanged, text))
+    }
+
+    fn course(&self, accepted: String) -> Course {
+        let Some(deployed) = self.deployed else { return Course::Install { to: accepted } };
+        let running = self.before.update.as_ref();
+        let respun = deployed_image_set(self.world, self.before)
+            .zip(self.records.hash(deployed))
+            .is_some_and(|(before, now)| before != now);
+        if running.is_none() && accepted == deployed && !respun {
+            return Course::Steady { at: accepted };
+        }
+        let from = running.map_or(deployed, |update| update.from.as_str());
+        Course::Update { from: from.to_owned(), to: accepted }
+    }
+}

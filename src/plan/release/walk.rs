@@ -1,0 +1,287 @@
+//! The walk over the sequence table: which steps are done, which one is open, and why it is not done yet.
+//!
+//! One rule moves images: a service gets its new ones when its step is done or is the frontier. Everything else keeps
+//! what it has.
+
+use std::{collections::BTreeSet, str::FromStr};
+
+use api::{
+    annotation,
+    condition::Reason,
+    step::{MINOR_UPDATE, Scope, Step, StepName, position},
+    version::{StepState, StepStatus, UpdateStatus},
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::{
+    Scene, children, nodesets, revert,
+    slots::fingerprint,
+    target::Course,
+    wanted::{Wanted, Wish},
+};
+use crate::json;
+
+/// How long a step may take when `spec.update.stepDeadline` is absent.
+const DEFAULT_DEADLINE: SignedDuration = SignedDuration::from_mins(30);
+
+/// How a step is judged.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Judgement {
+    Met,
+    NotNeeded(String),
+    Unmet { reason: Reason, message: String },
+}
+
+impl Judgement {
+    pub(crate) fn not_needed(message: impl Into<String>) -> Self {
+        Self::NotNeeded(message.into())
+    }
+
+    pub(crate) fn unmet(reason: Reason, message: impl Into<String>) -> Self {
+        Self::Unmet { reason, message: message.into() }
+    }
+}
+
+/// Where the update is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Walk {
+    /// The running update, with every step; absent when none runs.
+    pub(crate) update: Option<UpdateStatus>,
+    /// For each step, why it has its state.
+    pub(crate) reasons: Vec<Reason>,
+    /// The steps whose services may get their new images.
+    open: BTreeSet<StepName>,
+    /// Whether every service may get its images: there is no order to keep.
+    unordered: bool,
+    /// Whether no new image may be written at all.
+    pub(crate) frozen: bool,
+    /// Whether an update runs and every step of it is done.
+    pub(crate) all_done: bool,
+    /// When a deadline runs out.
+    pub(crate) next: Option<Timestamp>,
+}
+
+impl Walk {
+    /// Whether the services of that step may get the images of the target now.
+    pub(crate) fn opens(&self, step: StepName) -> bool {
+        !self.frozen && (self.unordered || self.open.contains(&step))
+    }
+}
+
+/// Walks.
+pub(crate) fn walk(scene: &Scene<'_>) -> Walk {
+    let paused = scene.world.version_spec().is_some_and(|spec| spec.update.paused);
+    let mut walk = Walk { frozen: paused, ..Walk::default() };
+    let Course::Update { from, to } = &scene.decision.course else {
+        walk.unordered = scene.decision.course != Course::Idle;
+        walk.frozen |= scene.decision.course == Course::Idle;
+        return walk;
+    };
+    let hold = Hold::new(scene);
+    let mut steps = Vec::new();
+    let mut frontier = None;
+    for step in MINOR_UPDATE {
+        let (status, reason) = step_status(scene, step, frontier.is_some(), paused, &hold);
+        let closed = matches!(status.state, StepState::Pending | StepState::Held);
+        if !closed {
+            walk.open.insert(step.name);
+        }
+        if !status.state.is_finished() && frontier.is_none() {
+            frontier = Some(step.name);
+        }
+        walk.reasons.push(reason);
+        steps.push(status);
+    }
+    walk.all_done = frontier.is_none();
+    walk.next = next_deadline(scene, &steps);
+    walk.update = Some(update_status(scene, from, to, frontier, steps));
+    walk
+}
+
+fn update_status(
+    scene: &Scene<'_>,
+    from: &str,
+    to: &str,
+    frontier: Option<StepName>,
+    steps: Vec<StepStatus>,
+) -> UpdateStatus {
+    let running = scene.before.update.as_ref().filter(|update| update.to == to && update.from == from);
+    let not_revertible_reason = revert::obstacle(scene, &steps);
+    UpdateStatus {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        image_set_hash: scene.records.hash(to).unwrap_or_default(),
+        started_at: running.map_or(scene.world.now, |update| update.started_at),
+        step: frontier,
+        revertible: not_revertible_reason.is_none(),
+        not_revertible_reason,
+        steps,
+    }
+}
+
+/// What stops the walk on purpose.
+struct Hold {
+    /// Steps beyond this position are held.
+    after: Option<usize>,
+    message: String,
+}
+
+impl Hold {
+    fn new(scene: &Scene<'_>) -> Self {
+        let field = scene.world.version_spec().and_then(|spec| spec.update.hold_after);
+        let field = field.map(|step| (position(step) + 1, format!("spec.update.holdAfter is {step}")));
+        let stage = scene.world.version_annotation(annotation::TARGET_STAGE).map(|stage| {
+            let text = format!("annotation {} is \"{stage}\"", annotation::TARGET_STAGE);
+            match StepName::from_str(stage) {
+                Ok(step) => (position(step) + 1, text),
+                // A wish that cannot be read is a wish to stop.
+                Err(_) => (0, format!("{text}, which is no step; set it to a step name or remove it")),
+            }
+        });
+        match field.into_iter().chain(stage).min() {
+            Some((after, message)) => Self { after: Some(after), message },
+            None => Self { after: None, message: String::new() },
+        }
+    }
+
+    fn holds(&self, position: usize) -> bool {
+        self.after.is_some_and(|after| position >= after)
+    }
+}
+
+fn step_status(scene: &Scene<'_>, step: &Step, behind: bool, paused: bool, hold: &Hold) -> (StepStatus, Reason) {
+    let known = scene.before.update.as_ref().and_then(|update| update.steps.iter().find(|old| old.name == step.name));
+    let hash = step_hash(scene, step);
+    let same = known.is_some_and(|old| old.images_hash.as_deref() == Some(&hash));
+    if let Some(old) = known.filter(|old| same && old.state.is_finished()) {
+        let reason = if old.state == StepState::NotNeeded { Reason::NotNeeded } else { Reason::Ready };
+        return (old.clone(), reason);
+    }
+    let was_touched = known.is_some_and(|old| old.touched);
+    let mut status = StepStatus {
+        name: step.name,
+        state: StepState::Pending,
+        touched: was_touched || nodesets::touched(scene, step.scope),
+        images_hash: None,
+        started_at: None,
+        finished_at: None,
+        message: "not started".to_owned(),
+    };
+    if behind {
+        return (status, Reason::Init);
+    }
+    status.images_hash = Some(hash);
+    if hold.holds(position(step.name)) {
+        status.state = StepState::Held;
+        status.message = format!("held before this step: {}", hold.message);
+        return (status, Reason::Held);
+    }
+    let begun = known.filter(|old| same && in_progress(old.state)).and_then(|old| old.started_at);
+    status.started_at = Some(begun.unwrap_or(scene.world.now));
+    let reopened = known.is_some_and(|old| reopened(old, same));
+    let reason = settle(scene, step, paused, &mut status);
+    if reopened && !status.state.is_finished() {
+        status.message = format!("{REOPENED}; {}", status.message);
+    }
+    (status, reason)
+}
+
+/// How the message of a step begins that was done and has to be done again.
+const REOPENED: &str = "re-opened because its images changed";
+
+fn reopened(old: &StepStatus, same: bool) -> bool {
+    if same { old.message.starts_with(REOPENED) } else { old.state == StepState::Done }
+}
+
+fn in_progress(state: StepState) -> bool {
+    matches!(state, StepState::Running | StepState::Waiting | StepState::Stalled)
+}
+
+/// Judges the step and gives it its state.
+fn settle(scene: &Scene<'_>, step: &Step, paused: bool, status: &mut StepStatus) -> Reason {
+    let services = step.scope == Scope::Services;
+    let judgement = if services { judge_services(scene, step.name) } else { nodesets::judge(scene, step.scope) };
+    match judgement {
+        Judgement::NotNeeded(message) => {
+            (status.state, status.message, status.started_at) = (StepState::NotNeeded, message, None);
+            Reason::NotNeeded
+        }
+        Judgement::Met => {
+            (status.state, status.message) = (StepState::Done, "completed".to_owned());
+            status.finished_at = Some(scene.world.now);
+            status.touched |= services;
+            Reason::Ready
+        }
+        Judgement::Unmet { message, .. } if paused => {
+            (status.state, status.started_at) = (StepState::Held, None);
+            status.message = format!("spec.update.paused is true; {message}");
+            Reason::Held
+        }
+        Judgement::Unmet { reason: Reason::Waiting, message } => {
+            (status.state, status.message) = (StepState::Waiting, message);
+            Reason::Waiting
+        }
+        Judgement::Unmet { reason, message } => {
+            status.touched |= services;
+            let overdue = deadline(scene, status).is_some_and(|deadline| deadline <= scene.world.now);
+            if overdue {
+                status.state = StepState::Stalled;
+                status.message = format!("takes longer than spec.update.stepDeadline; {message}");
+                return Reason::Stalled;
+            }
+            (status.state, status.message) = (StepState::Running, message);
+            reason
+        }
+    }
+}
+
+fn judge_services(scene: &Scene<'_>, step: StepName) -> Judgement {
+    let services: Vec<&Wanted> = in_step(scene, step).collect();
+    let asked_for: Vec<_> = services.iter().filter(|wanted| !matches!(wanted.wish, Wish::No(_))).collect();
+    if asked_for.is_empty() {
+        let why: Vec<_> = services
+            .iter()
+            .filter_map(|wanted| match &wanted.wish {
+                Wish::No(reason) => Some(format!("{}: {reason}", wanted.service.name)),
+                _ => None,
+            })
+            .collect();
+        return Judgement::not_needed(why.join("; "));
+    }
+    let mut missing = asked_for.iter().filter_map(|wanted| children::why_not_done(scene, wanted));
+    match missing.next() {
+        None => Judgement::Met,
+        Some((reason, first)) => {
+            let rest: Vec<String> = missing.map(|(_, message)| message).collect();
+            let message = if rest.is_empty() { first } else { format!("{first}; {}", rest.join("; ")) };
+            Judgement::Unmet { reason, message }
+        }
+    }
+}
+
+/// The services of a step.
+pub(crate) fn in_step<'a>(scene: &'a Scene<'_>, step: StepName) -> impl Iterator<Item = &'a Wanted> {
+    scene.wanted.iter().filter(move |wanted| wanted.service.step == step)
+}
+
+/// The identity of what the step moves to.
+fn step_hash(scene: &Scene<'_>, step: &Step) -> String {
+    let values = match step.scope {
+        Scope::Services => fingerprint(&scene.to, in_step(scene, step.name)),
+        _ => nodesets::fingerprint(scene, step.scope),
+    };
+    json::hash(&json!(values))
+}
+
+/// When the step becomes overdue. Only what runs by itself can be; waiting for a person is not.
+fn deadline(scene: &Scene<'_>, status: &StepStatus) -> Option<Timestamp> {
+    let text = scene.world.version_spec().and_then(|spec| spec.update.step_deadline.as_deref());
+    let limit = text.and_then(|text| text.parse::<SignedDuration>().ok()).filter(SignedDuration::is_positive);
+    status.started_at?.checked_add(limit.unwrap_or(DEFAULT_DEADLINE)).ok()
+}
+
+fn next_deadline(scene: &Scene<'_>, steps: &[StepStatus]) -> Option<Timestamp> {
+    let running = steps.iter().filter(|step| step.state == StepState::Running);
+    running.filter_map(|step| deadline(scene, step)).min()
+}

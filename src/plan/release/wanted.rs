@@ -1,0 +1,308 @@
+//! Which objects the control plane asks for, without the values that the release fills in.
+
+use api::{
+    annotation,
+    service::{Body, Enabled, Inherit, Kind, Objects, Place, SERVICES, Service, Slot, Unique, Variant},
+};
+use serde_json::{Map, Value};
+
+use super::world::World;
+use crate::json::{self, keys};
+
+/// A service, as the control plane asks for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) service: &'static Service,
+    pub(crate) wish: Wish,
+}
+
+/// Whether a service is asked for.
+#[derive(Clone, Debug)]
+pub(crate) enum Wish {
+    /// No, for this reason; objects that are there are removed.
+    No(String),
+    /// It cannot be told, or cannot be made, for this reason; objects that are there stay as they are.
+    Blocked(String),
+    /// These objects.
+    Objects(Vec<WantedObject>),
+}
+
+/// One object.
+#[derive(Clone, Debug)]
+pub(crate) struct WantedObject {
+    pub(crate) name: String,
+    /// The body (`spec` or `data`) without slots.
+    pub(crate) body: Value,
+    /// Where the release's values go.
+    pub(crate) spots: Vec<Spot>,
+}
+
+/// One place in one object that the release fills.
+#[derive(Clone, Debug)]
+pub(crate) struct Spot {
+    pub(crate) slot: &'static Slot,
+    /// The map entry it is in; empty outside of maps.
+    pub(crate) entry: String,
+    pub(crate) address: Address,
+    /// Whether a release may lack the value: a `ConfigMap` without an image is still a `ConfigMap`.
+    pub(crate) optional: bool,
+}
+
+/// Where exactly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    Body(Vec<String>),
+    Annotation(&'static str),
+}
+
+impl Wanted {
+    /// The objects; none when the service is not asked for.
+    pub(crate) fn objects(&self) -> &[WantedObject] {
+        match &self.wish {
+            Wish::Objects(objects) => objects,
+            Wish::No(_) | Wish::Blocked(_) => &[],
+        }
+    }
+
+    pub(crate) fn kind(&self) -> &'static Kind {
+        &self.service.kind
+    }
+}
+
+/// Every row of the table, asked for or not.
+pub(crate) fn all(world: &World) -> Vec<Wanted> {
+    let spec = match &world.control_plane {
+        None => Err("there is no OpenStackControlPlane".to_owned()),
+        Some(cp) => match &cp.spec {
+            Ok(spec) => Ok(Value::Object(spec.fields.clone())),
+            Err(problem) => Err(format!("OpenStackControlPlane/{}: spec does not parse: {problem}", cp.meta.name)),
+        },
+    };
+    SERVICES
+        .iter()
+        .map(|service| {
+            let wish = match &spec {
+                Ok(spec) => wish(world, service, spec),
+                Err(problem) => Wish::Blocked(problem.clone()),
+            };
+            Wanted { service, wish }
+        })
+        .collect()
+}
+
+fn wish(world: &World, service: &'static Service, spec: &Value) -> Wish {
+    if let Some(reason) = disabled(service, spec) {
+        return Wish::No(reason);
+    }
+    let section = json::get(spec, service.section).unwrap_or(&Value::Null);
+    let templates = match templates(world, service, section) {
+        Ok(templates) => templates,
+        Err(wish) => return wish,
+    };
+    let objects: Result<Vec<_>, String> = templates
+        .into_iter()
+        .map(|(name, template)| {
+            let body = body(service, spec, &template)?;
+            let spots = spots(service, &body);
+            Ok(WantedObject { name, body, spots })
+        })
+        .collect();
+    match objects {
+        Ok(objects) if objects.is_empty() => Wish::No(format!("spec.{} has no template", service.section)),
+        Ok(objects) => Wish::Objects(objects),
+        Err(problem) => Wish::Blocked(problem),
+    }
+}
+
+/// Whether the section of that name is enabled, by the rows that it belongs to.
+pub(crate) fn section_enabled(spec: &Value, section: &str) -> bool {
+    let default = SERVICES.iter().find_map(|row| match row.enabled {
+        Enabled::BySection { default } if row.section == section => Some(default),
+        _ => None,
+    });
+    match json::get(spec, section) {
+        Some(section) => json::get(section, "enabled").and_then(Value::as_bool).or(default).unwrap_or(false),
+        None => false,
+    }
+}
+
+/// Why the service is not asked for, if it is not.
+fn disabled(service: &Service, spec: &Value) -> Option<String> {
+    let section = match service.enabled {
+        Enabled::Always => return None,
+        Enabled::BySection { .. } => service.section,
+        Enabled::Follows(section) => section,
+    };
+    if !section_enabled(spec, section) {
+        return Some(format!("spec.{section} is not enabled"));
+    }
+    let variant = service.variant?;
+    let path = format!("{}.{}", service.section, variant.field);
+    let chosen = json::text(spec, &path);
+    let ours = chosen.map_or(variant.default, |value| value == variant.value);
+    (!ours).then(|| format!("spec.{path} is not {}", variant.value))
+}
+
+/// The names and templates of the objects.
+fn templates(world: &World, service: &Service, section: &Value) -> Result<Vec<(String, Value)>, Wish> {
+    let empty = || Value::Object(Map::new());
+    match service.objects {
+        Objects::One { name, unique, template, requires } => {
+            let body = json::get(section, template).filter(|body| body.is_object()).cloned().unwrap_or_else(empty);
+            if let Some(field) = requires.filter(|field| !has_content(json::get(&body, field))) {
+                return Err(Wish::No(format!("spec.{}.{template}.{field} is not set", service.section)));
+            }
+            Ok(vec![(unique_name(world, name, unique, section), body)])
+        }
+        Objects::Each { templates } => {
+            let Some(Value::Object(all)) = json::get(section, templates) else { return Ok(Vec::new()) };
+            let body = |template: &Value| if template.is_object() { template.clone() } else { empty() };
+            Ok(all.iter().map(|(name, template)| (name.clone(), body(template))).collect())
+        }
+    }
+}
+
+fn has_content(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => false,
+        Some(Value::Object(map)) => !map.is_empty(),
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(_) => true,
+    }
+}
+
+fn unique_name(world: &World, name: &str, unique: Unique, section: &Value) -> String {
+    if unique == Unique::No {
+        return name.to_owned();
+    }
+    if let Some(chosen) = json::text(section, "serviceName") {
+        return chosen.to_owned();
+    }
+    let uid = world.control_plane.as_ref().map(|cp| cp.meta.uid.as_str()).unwrap_or_default();
+    match (json::get(section, "uniquePodNames").and_then(Value::as_bool), uid.get(..5)) {
+        (Some(true), Some(prefix)) => format!("{name}-{prefix}"),
+        _ => name.to_owned(),
+    }
+}
+
+/// The template, mapped to the kind, with what it inherits, without images.
+fn body(service: &'static Service, spec: &Value, template: &Value) -> Result<Value, String> {
+    let mut body = match service.variant {
+        Some(variant) if !variant.accepts.is_empty() => mapped(service, &variant, template)?,
+        _ => template.clone(),
+    };
+    // Images come from OpenStackVersion alone; admission refuses them in templates, and here they go.
+    for spot in spots(service, &body).into_iter().filter(|spot| spot.slot.source.is_image()) {
+        if let Address::Body(path) = &spot.address {
+            json::remove(&mut body, path);
+        }
+    }
+    for Inherit { from, to } in service.inherits {
+        let value = json::get(spec, from).filter(|value| has_content(Some(value)));
+        let unset = json::get(&body, to).is_none_or(|own| own.is_null() || own == "");
+        // A template that has no such part does not get one only to inherit.
+        let parent = to.rsplit_once('.').is_none_or(|(parent, _)| json::get(&body, parent).is_some());
+        if let (Some(value), true, true) = (value, unset, parent) {
+            json::set(&mut body, &keys(to), value.clone());
+        }
+    }
+    Ok(body)
+}
+
+/// An upstream-shaped template under a kind of another shape: mapped where it can be, else refused by name.
+fn mapped(service: &Service, variant: &Variant, template: &Value) -> Result<Value, String> {
+    let mut body = Value::Object(Map::new());
+    for (field, value) in template.as_object().into_iter().flatten() {
+        if variant.accepts.contains(&field.as_str()) {
+            json::set(&mut body, &keys(field), value.clone());
+        } else if let Some((_, to)) = variant.maps.iter().find(|(from, _)| from == field) {
+            json::set(&mut body, &keys(to), value.clone());
+        } else if !is_slot(service, field) {
+            return Err(format!(
+                "spec.{}.template.{field} has no counterpart in kind {}; remove it, or set spec.{}.{} to another kind",
+                service.section, variant.value, service.section, variant.field
+            ));
+        }
+    }
+    Ok(body)
+}
+
+fn is_slot(service: &Service, field: &str) -> bool {
+    service.slots.iter().any(|slot| matches!(slot.place, Place::Path(path) if path == field))
+}
+
+/// Where the release's values go in this body.
+fn spots(service: &'static Service, body: &Value) -> Vec<Spot> {
+    let mut spots = Vec::new();
+    for slot in service.slots {
+        let optional = service.body == Body::Data;
+        let mut add = |entry: &str, address| spots.push(Spot { slot, entry: entry.to_owned(), address, optional });
+        match slot.place {
+            // A switch that the template sets is the template's.
+            Place::Path(path) if !slot.source.is_image() && json::get(body, path).is_some() => {}
+            Place::Path(path) => add("", Address::Body(keys(path))),
+            Place::Under { ancestor, path } => {
+                if json::get(body, ancestor).is_some_and(Value::is_object) {
+                    add("", Address::Body(keys(path)));
+                }
+            }
+            Place::EachEntry { map, leaf } => {
+                for entry in entries(json::get(body, map)) {
+                    let mut path = keys(map);
+                    path.extend([entry.clone(), leaf.to_owned()]);
+                    add(&entry, Address::Body(path));
+                }
+            }
+            Place::Annotation(name) => add("", Address::Annotation(name)),
+        }
+    }
+    spots
+}
+
+/// The keys of a map, or the positions of a list.
+fn entries(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::Object(map)) => map.keys().cloned().collect(),
+        Some(Value::Array(items)) => (0..items.len()).map(|index| index.to_string()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether the installation shall stop after the infrastructure services.
+pub(crate) fn infrastructure_only(world: &World) -> bool {
+    let stage = world.control_plane.as_ref().and_then(|cp| cp.meta.annotations.get(annotation::DEPLOYMENT_STAGE));
+    stage.is_some_and(|stage| stage == "infrastructure-only")
+}
+
+/// Fields of the control plane that are accepted and not acted on: top-level fields that no row inherits, and fields
+/// of sections beside the switches and templates.
+pub(crate) fn ignored_fields(spec: &Map<String, Value>) -> Vec<String> {
+    let mut ignored = Vec::new();
+    for (field, value) in spec {
+        let rows: Vec<_> = SERVICES.iter().filter(|row| row.section == field).collect();
+        if rows.is_empty() {
+            let inherited = api::controlplane::INHERITED.contains(&field.as_str());
+            if !inherited && has_content(Some(value)) {
+                ignored.push(format!("spec.{field}"));
+            }
+            continue;
+        }
+        for inner in value.as_object().into_iter().flatten().map(|(inner, _)| inner.as_str()) {
+            if !rows.iter().any(|row| row_reads(row, inner)) {
+                ignored.push(format!("spec.{field}.{inner}"));
+            }
+        }
+    }
+    ignored
+}
+
+fn row_reads(row: &Service, field: &str) -> bool {
+    let first = |path: &'static str| path.split('.').next().unwrap_or(path) == field;
+    let named = match row.objects {
+        Objects::One { template, unique, .. } => {
+            first(template) || (unique == Unique::OnRequest && ["serviceName", "uniquePodNames"].contains(&field))
+        }
+        Objects::Each { templates } => first(templates),
+    };
+    named || field == "enabled" || row.variant.is_some_and(|variant| variant.field == field)
+}

@@ -1,0 +1,266 @@
+//! What goes in and what comes out.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use api::{
+    DynamicObject, annotation,
+    condition::Condition,
+    controlplane::{OpenStackControlPlaneSpec, OpenStackControlPlaneStatus},
+    image::Images,
+    service::Kind,
+    version::{ContainerImages, OpenStackVersionSpec, OpenStackVersionStatus, ServiceDefaults},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{notes::Note, target::Decision};
+
+/// What the bundle of the running operator brings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Bundle {
+    /// The version; empty when the environment has none.
+    pub version: String,
+    /// The OpenStack release; empty when the environment has none.
+    pub release: String,
+    /// The images.
+    pub images: Images,
+    /// The feature switches of this operator.
+    pub service_defaults: ServiceDefaults,
+    /// What is wrong with the environment, each naming the variable and the next action.
+    pub problems: Vec<String>,
+}
+
+/// What is needed of a root object's metadata.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Meta {
+    /// The name.
+    pub name: String,
+    /// The uid.
+    pub uid: String,
+    /// The generation of the spec.
+    pub generation: i64,
+    /// The resource version that a status write must be based on.
+    pub resource_version: String,
+    /// The annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// The uids of its owners.
+    pub owners: Vec<String>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}
+
+/// A root object. `spec` is `Err` when the object does not parse, with what the parser said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Root<S, T> {
+    /// The metadata.
+    pub meta: Meta,
+    /// The wish, or why it cannot be read.
+    pub spec: Result<S, String>,
+    /// What was reported last.
+    pub status: T,
+}
+
+/// The service objects of a namespace, by [`kind_key`]; `None` when the kind is not installed.
+pub type Kinds = BTreeMap<String, Option<Vec<Arc<DynamicObject>>>>;
+
+/// The key of a kind in [`Kinds`].
+pub fn kind_key(kind: &Kind) -> String {
+    format!("{}.{}", kind.kind, kind.group)
+}
+
+/// Everything the release controller knows about one namespace.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct World {
+    /// The time of the observation, in whole seconds.
+    pub now: Timestamp,
+    /// The namespace.
+    pub namespace: String,
+    /// What the bundle of the running operator brings.
+    pub bundle: Bundle,
+    /// The `OpenStackVersion` of the namespace.
+    pub version: Option<Root<OpenStackVersionSpec, OpenStackVersionStatus>>,
+    /// The `OpenStackControlPlane` of the namespace.
+    pub control_plane: Option<Root<OpenStackControlPlaneSpec, OpenStackControlPlaneStatus>>,
+    /// Further objects of these kinds, which should not be there: they are told so and not acted on.
+    #[serde(default)]
+    pub surplus: Vec<Surplus>,
+    /// The service objects.
+    pub kinds: Kinds,
+    /// The nodesets; `None` when the kind is not installed.
+    pub nodesets: Option<Vec<Arc<DynamicObject>>>,
+}
+
+/// A root object beyond the one that its namespace may have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Surplus {
+    /// Its kind.
+    pub kind: String,
+    /// Its metadata.
+    pub meta: Meta,
+    /// The conditions that it has.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+}
+
+impl World {
+    /// The custom images as the administrator wrote them.
+    pub fn custom_images(&self) -> ContainerImages {
+        self.version_spec().map(|spec| spec.custom_container_images.clone()).unwrap_or_default()
+    }
+
+    /// The spec of the `OpenStackVersion`, if it is there and parses.
+    pub fn version_spec(&self) -> Option<&OpenStackVersionSpec> {
+        self.version.as_ref().and_then(|version| version.spec.as_ref().ok())
+    }
+
+    /// An annotation of the `OpenStackVersion`.
+    pub fn version_annotation(&self, name: &str) -> Option<&str> {
+        self.version.as_ref().and_then(|version| version.meta.annotations.get(name)).map(String::as_str)
+    }
+
+    /// The objects of a kind; none when it is not installed.
+    pub fn objects(&self, kind: &Kind) -> &[Arc<DynamicObject>] {
+        self.kinds.get(&kind_key(kind)).and_then(Option::as_ref).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the kind is installed.
+    pub fn installed(&self, kind: &Kind) -> bool {
+        self.kinds.get(&kind_key(kind)).is_some_and(Option::is_some)
+    }
+
+    /// The object of that kind and name.
+    pub fn object(&self, kind: &Kind, name: &str) -> Option<&DynamicObject> {
+        let found = self.objects(kind).iter().find(|object| object.metadata.name.as_deref() == Some(name));
+        found.map(Arc::as_ref)
+    }
+}
+
+/// A write that is to be made. Closed, so that the engine cannot forget one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Action {
+    /// Create the `OpenStackVersion` of a control plane that has none.
+    CreateVersion {
+        /// Its name.
+        name: String,
+        /// The target; absent when it is to be defaulted.
+        target: Option<String>,
+        /// Its owner, as an owner reference.
+        owner: Value,
+    },
+    /// Make the control plane the owner of its `OpenStackVersion`.
+    AdoptVersion {
+        /// The `OpenStackVersion`.
+        name: String,
+        /// The owner reference.
+        owner: Value,
+    },
+    /// Give an empty `spec.targetVersion` its value, once.
+    DefaultTarget {
+        /// The `OpenStackVersion`.
+        name: String,
+        /// The value.
+        target: String,
+    },
+    /// Remove an annotation that has served its purpose.
+    RemoveAnnotation {
+        /// The `OpenStackVersion`.
+        name: String,
+        /// The annotation.
+        annotation: String,
+    },
+    /// Apply a service object.
+    Apply {
+        /// The row's name.
+        service: String,
+        /// The whole apply body.
+        object: Value,
+    },
+    /// Delete a service object that the control plane no longer asks for.
+    Delete {
+        /// The row's name.
+        service: String,
+        /// The object's name.
+        name: String,
+        /// Its uid: only this very object is meant.
+        uid: String,
+    },
+}
+
+/// The statuses that the root objects shall have; absent when there is no such object to write to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RootStatus {
+    /// Of the `OpenStackVersion`.
+    pub version: Option<OpenStackVersionStatus>,
+    /// Of the `OpenStackControlPlane`.
+    pub control_plane: Option<OpenStackControlPlaneStatus>,
+    /// The conditions of surplus root objects.
+    pub surplus: Vec<Surplus>,
+}
+
+/// Everything that was decided.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// What the root objects shall say.
+    pub statuses: RootStatus,
+    /// What is to be written, in this order. A failed action does not keep the others from being made.
+    pub actions: Vec<Action>,
+    /// What is worth an Event, once the statuses are written.
+    pub notes: Vec<Note>,
+    /// When to look again although nothing changed.
+    pub next: Option<Timestamp>,
+}
+
+/// The writes to the root objects themselves: existence, owner, default target.
+pub(crate) fn root_actions(world: &World, decision: &Decision) -> Vec<Action> {
+    let owner = world.control_plane.as_ref().filter(|cp| !cp.meta.deleting).map(|cp| &cp.meta);
+    let mut actions = Vec::new();
+    match (&world.version, owner) {
+        (None, Some(owner)) => actions.push(Action::CreateVersion {
+            name: owner.name.clone(),
+            target: decision.recorded_target.clone(),
+            owner: owner_reference(owner),
+        }),
+        (Some(version), Some(owner)) if !version.meta.deleting && version.meta.name == owner.name => {
+            if !version.meta.owners.contains(&owner.uid) {
+                actions.push(Action::AdoptVersion { name: version.meta.name.clone(), owner: owner_reference(owner) });
+            }
+        }
+        _ => {}
+    }
+    if let Some(version) = world.version.as_ref().filter(|version| !version.meta.deleting)
+        && let Some(target) = &decision.default_target
+    {
+        actions.push(Action::DefaultTarget { name: version.meta.name.clone(), target: target.clone() });
+    }
+    actions
+}
+
+/// The write that ends an update: the permission to keep the custom images was for this update only. The update counts
+/// as running until the annotation is gone, so that a kill between the two writes cannot leave it behind.
+pub(crate) fn closing_actions(world: &World, all_steps_done: bool) -> Vec<Action> {
+    let annotated = world.version_annotation(annotation::SKIP_CUSTOM_IMAGES).is_some();
+    match &world.version {
+        Some(version) if annotated && all_steps_done => vec![Action::RemoveAnnotation {
+            name: version.meta.name.clone(),
+            annotation: annotation::SKIP_CUSTOM_IMAGES.to_owned(),
+        }],
+        _ => Vec::new(),
+    }
+}
+
+/// The owner reference that makes the garbage collector remove what the control plane owns.
+pub(crate) fn owner_reference(owner: &Meta) -> Value {
+    serde_json::json!({
+        "apiVersion": format!("{}/{}", api::GROUP, api::API_VERSION),
+        "kind": "OpenStackControlPlane",
+        "name": owner.name,
+        "uid": owner.uid,
+        "controller": true,
+        "blockOwnerDeletion": true,
+    })
+}
