@@ -1,1 +1,15 @@
-//! todo
+//! The shell around the decisions of the `plan` crate: everything that does I/O.
+//!
+//! * [`engine`]: observe, plan, act, report; one loop for every controller;
+//! * [`controllers`]: one small file for each controller: the kinds it watches, how its world is built, what its plan
+//!   writes;
+//! * [`cli`]: the commands of the binary;
+//! * [`config`], [`client`], [`leader`], [`telemetry`]: what a process needs once.
+
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod controllers;
+pub mod engine;
+pub mod leader;
+pub mod telemetry;

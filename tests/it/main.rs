@@ -1,2 +1,7 @@
-//! todo
-fn main() {}
+//! The tests that need a real API server: one binary, so that it is linked and started once.
+//!
+//! Tests share one cluster (`testbed::cluster::shared`) and each works in a namespace of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod admission;
+mod manifests;

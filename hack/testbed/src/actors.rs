@@ -155,7 +155,7 @@ impl Actors {
         state.exempt.clear();
     }
 
-    /// Reacts to everything again, at once.
+    /// Reacts to everything again, at once. What fails keeps failing until it is released itself.
     pub fn release_all(&self) {
         let keys: Vec<Key> = {
             let mut state = self.stage.state();

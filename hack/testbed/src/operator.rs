@@ -137,9 +137,13 @@ impl Operator {
 
 fn spawn(options: &Options, kubeconfig: &Path, log: &Path) -> anyhow::Result<Process> {
     let mut env = options.release.env();
+    // As the downward API would: one name per replica, kept over restarts.
+    let name = log.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     env.extend([
+        ("POD_NAME".to_owned(), name),
         ("KUBECONFIG".to_owned(), kubeconfig.display().to_string()),
         ("WATCH_NAMESPACE".to_owned(), options.namespace.clone()),
+        ("POD_NAMESPACE".to_owned(), options.namespace.clone()),
         ("RUST_LOG".to_owned(), options.log.clone()),
         ("RUST_BACKTRACE".to_owned(), "1".to_owned()),
     ]);

@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask --help`.
 
+mod demo;
 mod generate;
 
 use clap::{Parser, Subcommand};
@@ -13,12 +14,15 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Show a minor update of a whole cloud, on a real API server with scripted service operators.
+    Demo(demo::Args),
     /// Write the files that follow from the tables, or check them.
     Gen(generate::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
         Command::Gen(args) => generate::run(&args),
     }
 }

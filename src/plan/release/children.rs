@@ -35,56 +35,69 @@ impl Children {
     /// Decides.
     pub(crate) fn plan(scene: &Scene<'_>, walk: &Walk) -> Self {
         let mut children = Self::default();
+        let idle = scene.decision.course == Course::Idle;
         for wanted in &scene.wanted {
-            let mut blocked = None;
-            for object in wanted.objects() {
-                match compose(scene, walk, wanted, object) {
-                    Ok(Some(action)) => children.actions.push(action),
-                    Ok(None) => {}
-                    Err(problem) => {
-                        blocked.get_or_insert(problem.text.clone());
-                        children.missing.push(problem.text);
-                    }
-                }
+            let missing: Vec<MissingImage> =
+                wanted.objects().iter().filter(|_| !idle).filter_map(|object| missing(scene, wanted, object)).collect();
+            let unmade = missing.iter().find(|missing| missing.prevents).map(|missing| missing.text.clone());
+            children.lines.push(line(scene, walk, wanted, unmade));
+            children.missing.extend(missing.into_iter().map(|missing| missing.text));
+            if !idle {
+                let objects = wanted.objects().iter();
+                children.actions.extend(objects.filter_map(|object| compose(scene, walk, wanted, object)));
             }
-            children.lines.push(line(scene, walk, wanted, blocked));
         }
-        if scene.decision.course == Course::Idle {
-            children.actions.clear();
-        } else {
+        if !idle {
             children.actions.extend(deletions(scene));
         }
         children
     }
 }
 
-/// A release lacks an image that an object cannot be made without.
+/// The version lacks an image of an object.
 struct MissingImage {
     text: String,
+    /// Whether the object cannot be made without; one that is there keeps what it has.
+    prevents: bool,
 }
 
-/// The apply of an object, if one is needed.
-fn compose(
-    scene: &Scene<'_>,
-    walk: &Walk,
-    wanted: &Wanted,
-    object: &WantedObject,
-) -> Result<Option<Action>, MissingImage> {
-    let Some(owner) = scene.world.control_plane.as_ref().map(|cp| &cp.meta) else { return Ok(None) };
-    if !scene.world.installed(wanted.kind()) {
-        return Ok(None);
+/// The first image of the object that the version lacks.
+fn missing(scene: &Scene<'_>, wanted: &Wanted, object: &WantedObject) -> Option<MissingImage> {
+    let live = scene.world.object(wanted.kind(), &object.name);
+    object.spots.iter().find_map(|spot| {
+        let SlotValue::Missing(image) = set_value(&scene.to, object, spot) else { return None };
+        let before = matches!(set_value(&scene.from, object, spot), SlotValue::Value(_));
+        let label = format!("{}/{}", wanted.kind().kind, object.name);
+        let version = &scene.to.version;
+        let text = if scene.to.known {
+            format!(
+                "{label}: {image} has no value in version {version}; set spec.customContainerImages.{image} or correct \
+                 the bundle"
+            )
+        } else {
+            format!("{label}: the images of version {version} are not known; set spec.targetVersion to a known version")
+        };
+        Some(MissingImage { text, prevents: live.is_none() && !before })
+    })
+}
+
+/// The apply of an object, if one is needed and possible.
+fn compose(scene: &Scene<'_>, walk: &Walk, wanted: &Wanted, object: &WantedObject) -> Option<Action> {
+    let owner = scene.world.control_plane.as_ref().map(|cp| &cp.meta)?;
+    if !scene.world.installed(wanted.kind()) || missing(scene, wanted, object).is_some_and(|missing| missing.prevents) {
+        return None;
     }
     let live = scene.world.object(wanted.kind(), &object.name);
     if live.is_none() && infrastructure_only(scene.world) && !wanted.service.infrastructure {
-        return Ok(None);
+        return None;
     }
-    let (body, mut annotations) = filled(scene, walk, wanted, object, live)?;
+    let (body, mut annotations) = filled(scene, walk, wanted, object, live);
     let field = body_field(wanted.service);
     // Over everything that is applied but the owner and the names, which cannot change.
     let hash = json::hash(&json!([body, annotations]));
     annotations.insert(annotation::APPLIED.to_owned(), json!(hash));
     if live.is_some_and(|live| is_applied(live, field, &body, &annotations, &owner.uid)) {
-        return Ok(None);
+        return None;
     }
     let (label, value) = MANAGED_BY;
     let object = json!({
@@ -99,7 +112,7 @@ fn compose(
         },
         field: body,
     });
-    Ok(Some(Action::Apply { service: wanted.service.name.to_owned(), object }))
+    Some(Action::Apply { service: wanted.service.name.to_owned(), object })
 }
 
 /// The template with the values that it may have now.
@@ -109,26 +122,22 @@ fn filled(
     wanted: &Wanted,
     object: &WantedObject,
     live: Option<&DynamicObject>,
-) -> Result<(Value, Map<String, Value>), MissingImage> {
+) -> (Value, Map<String, Value>) {
     let mut body = object.body.clone();
     let mut annotations = Map::new();
+    let opens = walk.opens(wanted.service.step);
     for spot in &object.spots {
-        let target = set_value(&scene.to, object, spot);
         let carried = live.and_then(|live| live_value(wanted.service, live, &spot.address));
         let before = match set_value(&scene.from, object, spot) {
             SlotValue::Value(value) => Some(value),
             _ => None,
         };
-        let value = match (target, walk.opens(wanted.service.step)) {
-            (SlotValue::Value(value), true) => Some(value),
-            (SlotValue::Nothing, true) => None,
+        let value = match set_value(&scene.to, object, spot) {
+            SlotValue::Value(value) if opens => Some(value),
             // Not its turn: it keeps what it has. What is new in between starts with the version before.
-            (SlotValue::Value(target), false) => carried.or(before).or(live.is_none().then_some(target)),
-            (SlotValue::Nothing, false) => carried.or(before),
-            (SlotValue::Missing(image), _) => match carried.or(before) {
-                None if live.is_none() => return Err(missing(scene, wanted, object, &image)),
-                kept => kept,
-            },
+            SlotValue::Value(target) => carried.or(before).or(live.is_none().then_some(target)),
+            SlotValue::Nothing if opens && scene.to.known => None,
+            SlotValue::Nothing | SlotValue::Missing(_) => carried.or(before),
         };
         if let Some(value) = value {
             match &spot.address {
@@ -139,18 +148,7 @@ fn filled(
             }
         }
     }
-    Ok((body, annotations))
-}
-
-fn missing(scene: &Scene<'_>, wanted: &Wanted, object: &WantedObject, image: &str) -> MissingImage {
-    MissingImage {
-        text: format!(
-            "{}/{}: {image} has no value in version {}; set spec.customContainerImages.{image} or correct the bundle",
-            wanted.kind().kind,
-            object.name,
-            scene.to.version
-        ),
-    }
+    (body, annotations)
 }
 
 /// Whether applying would change nothing.
@@ -172,29 +170,42 @@ fn owned_by(live: &DynamicObject, uid: &str) -> bool {
     live.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid)
 }
 
-/// Objects that the control plane owns and no longer asks for.
+/// Objects that the operator made and the control plane no longer asks for.
 fn deletions(scene: &Scene<'_>) -> Vec<Action> {
     let Some(owner) = scene.world.control_plane.as_ref().filter(|cp| cp.spec.is_ok()) else { return Vec::new() };
-    let mut by_kind: BTreeMap<String, (&'static Service, &'static Kind, bool, Vec<&str>)> = BTreeMap::new();
+    // A section that cannot be read says nothing about its objects: they stay, also those of the other variant.
+    let unreadable: Vec<&str> = scene
+        .wanted
+        .iter()
+        .filter(|wanted| matches!(wanted.wish, Wish::Blocked(_)))
+        .map(|wanted| wanted.service.section)
+        .collect();
+    let mut by_kind: BTreeMap<String, (&'static Service, bool, Vec<&str>)> = BTreeMap::new();
     for wanted in &scene.wanted {
         let key = super::kind_key(wanted.kind());
-        let entry = by_kind.entry(key).or_insert((wanted.service, wanted.kind(), false, Vec::new()));
-        entry.2 |= matches!(wanted.wish, Wish::Blocked(_));
-        entry.3.extend(wanted.objects().iter().map(|object| object.name.as_str()));
+        let (_, keep, names) = by_kind.entry(key).or_insert((wanted.service, false, Vec::new()));
+        *keep |= unreadable.contains(&wanted.service.section);
+        names.extend(wanted.objects().iter().map(|object| object.name.as_str()));
     }
     let mut deletions = Vec::new();
-    // A row that cannot be read says nothing about its objects: they stay.
-    for (service, kind, _, names) in by_kind.into_values().filter(|(_, _, unreadable, _)| !unreadable) {
-        for live in scene.world.objects(kind) {
+    for (service, _, names) in by_kind.into_values().filter(|(_, keep, _)| !keep) {
+        for live in scene.world.objects(&service.kind) {
             let name = live.metadata.name.clone().unwrap_or_default();
             let going = live.metadata.deletion_timestamp.is_some();
-            if !going && owned_by(live, &owner.meta.uid) && !names.contains(&name.as_str()) {
+            if !going && ours(live) && owned_by(live, &owner.meta.uid) && !names.contains(&name.as_str()) {
                 let uid = live.metadata.uid.clone().unwrap_or_default();
                 deletions.push(Action::Delete { service: service.name.to_owned(), name, uid });
             }
         }
     }
     deletions
+}
+
+/// Whether the operator applied the object: what others made for the same control plane (`ConfigMaps`, the objects of
+/// an upstream operator) is not its to delete.
+fn ours(live: &DynamicObject) -> bool {
+    let (label, value) = MANAGED_BY;
+    live.metadata.labels.as_ref().and_then(|labels| labels.get(label)).is_some_and(|found| found == value)
 }
 
 /// Why the service is not done with the images of the target, if it is not.
@@ -224,7 +235,11 @@ fn why_not_made(scene: &Scene<'_>, wanted: &Wanted) -> Option<(Reason, String)> 
             let text = format!("kind {kind} is not installed; install the CRD {}", wanted.kind().crd_name());
             Some((Reason::KindNotInstalled, text))
         }
-        Wish::Objects(_) => None,
+        Wish::Objects(objects) => objects.iter().find_map(|object| {
+            let key = format!("{}/{}", wanted.kind().kind, object.name);
+            let error = scene.world.failures.get(&key)?;
+            Some((Reason::Error, format!("{key} cannot be written: {error}")))
+        }),
     }
 }
 

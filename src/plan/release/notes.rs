@@ -96,13 +96,13 @@ fn update_notes(before: &OpenStackVersionStatus, after: &OpenStackVersionStatus)
         let old = old_steps.iter().find(|old| old.name == step.name);
         notes.extend(step_note(old, step));
     }
+    let ended: Vec<_> = after.history.iter().filter(|entry| !before.history.contains(entry)).collect();
     // The last step and the update end in the same pass: what was open then is done now.
-    if after.update.is_none() {
+    if after.update.is_none() && ended.iter().any(|entry| entry.result == UpdateResult::Completed) {
         let open = old_steps.iter().filter(|step| !step.state.is_finished());
         notes.extend(open.map(|step| note(NoteReason::StepFinished, format!("step {}: completed", step.name))));
     }
-    let ended = after.history.iter().filter(|entry| !before.history.contains(entry));
-    notes.extend(ended.map(ended_note));
+    notes.extend(ended.into_iter().map(ended_note));
     notes
 }
 

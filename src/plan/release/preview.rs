@@ -10,7 +10,7 @@ use super::{
     Scene, image_sets,
     images::SlotValue,
     nodesets,
-    records::Records,
+    records::{Records, deployed_version},
     slots::{address_text, live_value, plain, set_value},
     target,
     walk::{Judgement, in_step},
@@ -74,11 +74,10 @@ pub fn preview(world: &World, target: &str) -> Preview {
     let decision = target::decide(&world, before, &records);
     let refusal = (decision.verdict.status != api::condition::Status::True).then(|| decision.verdict.message.clone());
     let wanted = wanted::all(&world);
-    let (from, mut to) = image_sets(&world, before, &records, &decision);
-    if refusal.is_some() {
-        to = records.image_set(target, &world.custom_images());
-    }
-    let deployed = before.deployed_version.clone().unwrap_or_default();
+    let (from, _) = image_sets(&world, before, &records, &decision);
+    // Whatever is in force (nothing, without a control plane): the question is about this target.
+    let to = records.image_set(target, &world.custom_images());
+    let deployed = deployed_version(&world, before).unwrap_or_default().to_owned();
     let scene = Scene { world: &world, before, records, decision, wanted, to, from };
     let steps = MINOR_UPDATE
         .iter()
@@ -100,6 +99,10 @@ fn nodesets_step(scene: &Scene<'_>, name: String, scope: Scope) -> PreviewStep {
 }
 
 fn services_step(scene: &Scene<'_>, name: api::step::StepName) -> PreviewStep {
+    if !scene.to.known {
+        let not_needed = Some(format!("cannot be told: the images of {} are not known", scene.to.version));
+        return PreviewStep { name: name.to_string(), changes: Vec::new(), by_hand: None, not_needed };
+    }
     let mut changes = Vec::new();
     for wanted in in_step(scene, name) {
         for object in wanted.objects() {

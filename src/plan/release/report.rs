@@ -42,7 +42,7 @@ pub(crate) fn statuses(scene: &Scene<'_>, walk: &Walk, children: &Children) -> R
     });
     let control_plane = scene.world.control_plane.as_ref().map(|cp| {
         let mut status = controlplane::status(scene, cp, children, &deployed);
-        let verdicts = conditions::of_control_plane(scene, cp, children);
+        let verdicts = conditions::of_control_plane(scene, cp, children, &deployed);
         status.conditions = condition::fold(verdicts, &cp.status.conditions, scene.world.now);
         status
     });
@@ -79,7 +79,14 @@ fn version_status(scene: &Scene<'_>, walk: &Walk, children: &Children, deployed:
     let before = scene.before;
     let bundle = Some(scene.world.bundle.version.clone()).filter(|version| !version.is_empty());
     let available = bundle.or_else(|| before.available_version.clone());
-    let update = if deployed.ends { None } else { walk.update.clone() };
+    let idle = scene.decision.course == Course::Idle;
+    let update = match () {
+        () if deployed.ends => None,
+        // Nothing is decided, so nothing is forgotten: a control plane or a spec that cannot be read now may be readable
+        // again in a moment.
+        () if idle => before.update.clone(),
+        () => walk.update.clone(),
+    };
     let to = scene.decision.course.to();
     let spec_target = scene.world.version_spec().map(|spec| spec.target_version.as_str());
     let needed: Vec<&str> = [
@@ -88,6 +95,7 @@ fn version_status(scene: &Scene<'_>, walk: &Walk, children: &Children, deployed:
         to,
         spec_target,
         update.as_ref().map(|update| update.from.as_str()),
+        update.as_ref().map(|update| update.to.as_str()),
     ]
     .into_iter()
     .flatten()
@@ -97,8 +105,8 @@ fn version_status(scene: &Scene<'_>, walk: &Walk, children: &Children, deployed:
         conditions: Vec::new(),
         deployed_version: deployed.version.clone(),
         deployed_image_set: deployed.image_set.clone(),
-        container_images: scene.to.effective.container_images(),
-        service_defaults: scene.to.switches.clone(),
+        container_images: if idle { before.container_images.clone() } else { scene.to.effective.container_images() },
+        service_defaults: if idle { before.service_defaults.clone() } else { scene.to.switches.clone() },
         tracked_custom_images: tracked(scene, to, |version| kept.contains_key(version)),
         container_image_version_defaults: map(&kept, |record| Some(record.images.clone())),
         available_service_defaults: map(&kept, |record| Some(record.switches.clone())),

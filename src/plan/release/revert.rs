@@ -6,7 +6,12 @@ use api::{
     version::StepStatus,
 };
 
-use super::{Scene, slots::first_difference, walk::in_step, wanted::Wanted};
+use super::{
+    Scene,
+    slots::{first_difference, set_value},
+    walk::in_step,
+    wanted::{Wanted, WantedObject},
+};
 use crate::json;
 
 /// The first thing that cannot be taken back, for a person; `None` when the target may return.
@@ -23,27 +28,39 @@ fn step_obstacle(scene: &Scene<'_>, step: &Step) -> Option<String> {
         _ if !matches!(step.scope, api::step::Scope::Services) => {
             Some(format!("step {}: a nodeset already has {}", step.name, scene.to.version))
         }
-        Revert::SameImages => moved_objects(scene, step, |_| false),
-        Revert::WhilePhase { path, phases } => {
-            moved_objects(scene, step, |live| json::text(&live.data, path).is_some_and(|phase| phases.contains(&phase)))
-        }
+        Revert::SameImages => moved_objects(scene, step, true, |_| false),
+        Revert::WhilePhase { path, phases } => moved_objects(scene, step, false, |live| {
+            json::text(&live.data, path).is_some_and(|phase| phases.contains(&phase))
+        }),
     }
 }
 
 /// The first object of the step that no longer carries the images of the deployed version, and may not.
-fn moved_objects(scene: &Scene<'_>, step: &Step, may: impl Fn(&DynamicObject) -> bool) -> Option<String> {
+fn moved_objects(
+    scene: &Scene<'_>,
+    step: &Step,
+    begun_is_moved: bool,
+    may: impl Fn(&DynamicObject) -> bool,
+) -> Option<String> {
     in_step(scene, step.name).find_map(|wanted| {
         wanted.objects().iter().find_map(|object| {
             let live = scene.world.object(wanted.kind(), &object.name)?;
             let moved = !scene.from.known || first_difference(&scene.from, wanted, object, live).is_some();
+            // The new image may be on its way while the object still shows the old one.
+            let moved = moved || (begun_is_moved && differ(scene, object));
             (moved && !may(live)).then(|| describe(scene, step, wanted, &object.name))
         })
     })
 }
 
+/// Whether the two versions give the object different values.
+fn differ(scene: &Scene<'_>, object: &WantedObject) -> bool {
+    object.spots.iter().any(|spot| set_value(&scene.from, object, spot) != set_value(&scene.to, object, spot))
+}
+
 fn describe(scene: &Scene<'_>, step: &Step, wanted: &Wanted, name: &str) -> String {
     format!(
-        "step {}: {}/{name} has left the images of {}, and its data cannot go back",
+        "step {}: {}/{name} leaves the images of {}, and its data cannot go back",
         step.name,
         wanted.kind().kind,
         scene.from.version

@@ -56,7 +56,10 @@ pub(crate) fn decide(world: &World, before: &OpenStackVersionStatus, records: &R
     let mut decision =
         Decision { course: Course::Idle, verdict: Verdict::yes(""), default_target: None, recorded_target };
     let Some(version) = &world.version else { return decision };
-    let Ok(spec) = &version.spec else { return decision };
+    let Ok(spec) = &version.spec else {
+        decision.verdict = Verdict::unknown("spec.targetVersion is not judged while the spec does not parse");
+        return decision;
+    };
     let wish = Some(spec.target_version.clone()).filter(|target| !target.is_empty());
     let requested = match wish.or_else(|| default_target(world, before, &decision)) {
         Some(requested) => requested,
@@ -66,13 +69,11 @@ pub(crate) fn decide(world: &World, before: &OpenStackVersionStatus, records: &R
             return decision;
         }
     };
-    if spec.target_version.is_empty() {
-        decision.default_target = Some(requested.clone());
-    }
     let case = Case { world, before, records, deployed: deployed_version(world, before), requested: &requested };
     let accepted = match case.refusal() {
         None => {
             decision.verdict = Verdict::yes(format!("the target is {requested}"));
+            decision.default_target = spec.target_version.is_empty().then(|| requested.clone());
             Some(requested.clone())
         }
         Some((reason, message)) => {
@@ -105,9 +106,16 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// The target that was accepted last.
+    /// The target that was accepted last. During the first installation only the control plane remembers it.
     fn in_force(&self) -> Option<&str> {
-        self.before.update.as_ref().map(|update| update.to.as_str()).or(self.deployed)
+        let running = self.before.update.as_ref().map(|update| update.to.as_str());
+        let installing = || self.recorded().filter(|recorded| self.records.versions.contains_key(*recorded));
+        running.or(self.deployed).or_else(installing)
+    }
+
+    /// The target that the control plane recorded.
+    fn recorded(&self) -> Option<&str> {
+        self.world.control_plane.as_ref().and_then(|cp| cp.status.target_version.as_deref())
     }
 
     fn rollback_allowed(&self) -> bool {
@@ -128,8 +136,7 @@ impl Case<'_> {
             return None;
         }
         // An object that was created again knows the target that the control plane recorded, though not its images.
-        let recorded = self.world.control_plane.as_ref().and_then(|cp| cp.status.target_version.as_deref());
-        if self.deployed.is_some() && recorded == Some(self.requested) {
+        if self.deployed.is_some() && self.recorded() == Some(self.requested) {
             return None;
         }
         let text = format!(
@@ -178,6 +185,7 @@ impl Case<'_> {
 
     /// Rule 5. A return to the deployed version keeps the images that the version had.
     fn unchanged_images(&self) -> Option<(Reason, String)> {
+        self.deployed?;
         let custom = self.world.custom_images();
         let before_target = self.in_force()?;
         let unchanged = self.before.tracked_custom_images.get(before_target) == Some(&custom);

@@ -1,7 +1,11 @@
 //! The walk over the sequence table: which steps are done, which one is open, and why it is not done yet.
 //!
-//! One rule moves images: a service gets its new ones when its step is done or is the frontier. Everything else keeps
-//! what it has.
+//! One rule moves images: a service gets its new ones when its step is done or is the frontier, and the status already
+//! says so. Everything else keeps what it has.
+//!
+//! The status is the write-ahead log: a step is recorded as begun first, and its images are written in the next pass.
+//! Otherwise a crash between the two writes, and a target that returns before the next pass, would take `RabbitMQ` back
+//! to an older image, because nothing said that it had left.
 
 use std::{collections::BTreeSet, str::FromStr};
 
@@ -83,8 +87,9 @@ pub(crate) fn walk(scene: &Scene<'_>) -> Walk {
     let mut frontier = None;
     for step in MINOR_UPDATE {
         let (status, reason) = step_status(scene, step, frontier.is_some(), paused, &hold);
-        let closed = matches!(status.state, StepState::Pending | StepState::Held);
-        if !closed {
+        if begun(&status)
+            && known(scene, step.name).is_some_and(|old| begun(old) && old.images_hash == status.images_hash)
+        {
             walk.open.insert(step.name);
         }
         if !status.state.is_finished() && frontier.is_none() {
@@ -150,8 +155,18 @@ impl Hold {
     }
 }
 
+/// What the status says about the step.
+fn known<'a>(scene: &'a Scene<'_>, step: StepName) -> Option<&'a StepStatus> {
+    scene.before.update.as_ref().and_then(|update| update.steps.iter().find(|old| old.name == step))
+}
+
+/// Whether the step's images may be written, or are.
+fn begun(status: &StepStatus) -> bool {
+    !matches!(status.state, StepState::Pending | StepState::Held)
+}
+
 fn step_status(scene: &Scene<'_>, step: &Step, behind: bool, paused: bool, hold: &Hold) -> (StepStatus, Reason) {
-    let known = scene.before.update.as_ref().and_then(|update| update.steps.iter().find(|old| old.name == step.name));
+    let known = known(scene, step.name);
     let hash = step_hash(scene, step);
     let same = known.is_some_and(|old| old.images_hash.as_deref() == Some(&hash));
     if let Some(old) = known.filter(|old| same && old.state.is_finished()) {

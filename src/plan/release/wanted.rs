@@ -91,6 +91,9 @@ pub(crate) fn all(world: &World) -> Vec<Wanted> {
 }
 
 fn wish(world: &World, service: &'static Service, spec: &Value) -> Wish {
+    if let Some(problem) = unreadable(service, spec) {
+        return Wish::Blocked(problem);
+    }
     if let Some(reason) = disabled(service, spec) {
         return Wish::No(reason);
     }
@@ -126,6 +129,30 @@ pub(crate) fn section_enabled(spec: &Value, section: &str) -> bool {
     }
 }
 
+/// The first field of the section that is not of its type. Admission refuses such a control plane; one that slipped
+/// through must not read as "not asked for", because that deletes objects.
+fn unreadable(service: &Service, spec: &Value) -> Option<String> {
+    let section = match service.enabled {
+        Enabled::Always => return None,
+        Enabled::BySection { .. } => service.section,
+        Enabled::Follows(section) => section,
+    };
+    let wrong = |path: String, fits: fn(&Value) -> bool, type_: &str| {
+        let found = json::get(spec, &path).filter(|value| !value.is_null() && !fits(value))?;
+        Some(format!("spec.{path} should be {type_}, is {found}; correct the control plane"))
+    };
+    wrong(section.to_owned(), Value::is_object, "an object")
+        .or_else(|| wrong(format!("{section}.enabled"), Value::is_boolean, "true or false"))
+        .or_else(|| wrong(service.section.to_owned(), Value::is_object, "an object"))
+        .or_else(|| {
+            let (Objects::One { template: path, .. } | Objects::Each { templates: path }) = service.objects;
+            // Every parent, too: a path through something that is no object leads nowhere.
+            let ends = path.match_indices('.').map(|(end, _)| end).chain([path.len()]);
+            ends.filter_map(|end| path.get(..end))
+                .find_map(|parent| wrong(format!("{}.{parent}", service.section), Value::is_object, "an object"))
+        })
+}
+
 /// Why the service is not asked for, if it is not.
 fn disabled(service: &Service, spec: &Value) -> Option<String> {
     let section = match service.enabled {
@@ -148,7 +175,9 @@ fn templates(world: &World, service: &Service, section: &Value) -> Result<Vec<(S
     let empty = || Value::Object(Map::new());
     match service.objects {
         Objects::One { name, unique, template, requires } => {
-            let body = json::get(section, template).filter(|body| body.is_object()).cloned().unwrap_or_else(empty);
+            // No template: the object has nothing but slots.
+            let found = if template.is_empty() { None } else { json::get(section, template) };
+            let body = found.filter(|body| body.is_object()).cloned().unwrap_or_else(empty);
             if let Some(field) = requires.filter(|field| !has_content(json::get(&body, field))) {
                 return Err(Wish::No(format!("spec.{}.{template}.{field} is not set", service.section)));
             }

@@ -92,6 +92,9 @@ pub struct World {
     pub kinds: Kinds,
     /// The nodesets; `None` when the kind is not installed.
     pub nodesets: Option<Vec<Arc<DynamicObject>>>,
+    /// Writes that did not succeed yet, with what the API server said, by `Kind/name`.
+    #[serde(default)]
+    pub failures: BTreeMap<String, String>,
 }
 
 /// A root object beyond the one that its namespace may have.
@@ -147,8 +150,6 @@ pub enum Action {
     CreateVersion {
         /// Its name.
         name: String,
-        /// The target; absent when it is to be defaulted.
-        target: Option<String>,
         /// Its owner, as an owner reference.
         owner: Value,
     },
@@ -220,11 +221,9 @@ pub(crate) fn root_actions(world: &World, decision: &Decision) -> Vec<Action> {
     let owner = world.control_plane.as_ref().filter(|cp| !cp.meta.deleting).map(|cp| &cp.meta);
     let mut actions = Vec::new();
     match (&world.version, owner) {
-        (None, Some(owner)) => actions.push(Action::CreateVersion {
-            name: owner.name.clone(),
-            target: decision.recorded_target.clone(),
-            owner: owner_reference(owner),
-        }),
+        (None, Some(owner)) => {
+            actions.push(Action::CreateVersion { name: owner.name.clone(), owner: owner_reference(owner) })
+        }
         (Some(version), Some(owner)) if !version.meta.deleting && version.meta.name == owner.name => {
             if !version.meta.owners.contains(&owner.uid) {
                 actions.push(Action::AdoptVersion { name: version.meta.name.clone(), owner: owner_reference(owner) });

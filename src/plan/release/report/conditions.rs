@@ -98,7 +98,10 @@ fn images_known(scene: &Scene<'_>, children: &Children) -> Verdict {
 
 fn custom_images(scene: &Scene<'_>) -> Verdict {
     match custom::problems(scene.world).as_slice() {
-        [] => Verdict::yes("every custom image is in effect"),
+        [] => match custom::unchanged(scene) {
+            Some(text) => Verdict::no(Severity::Warning, Reason::CustomImagesUnchanged, text),
+            None => Verdict::yes("every custom image is in effect"),
+        },
         problems => Verdict::no(Severity::Warning, Reason::InvalidCustomImage, problems.join("; ")),
     }
 }
@@ -212,6 +215,7 @@ pub(super) fn of_control_plane(
     scene: &Scene<'_>,
     cp: &Root<OpenStackControlPlaneSpec, OpenStackControlPlaneStatus>,
     children: &Children,
+    deployed: &Deployed,
 ) -> Verdicts {
     let mut all: Verdicts = Vec::new();
     let version = match (&scene.world.version, &cp.spec) {
@@ -229,7 +233,11 @@ pub(super) fn of_control_plane(
         }
     };
     let initialized = version.status == Status::True;
-    let summary = if initialized { services_ready(children) } else { Some(version.clone()) };
+    let installed = || {
+        let text = "status.deployedVersion is not set yet";
+        deployed.version.is_none().then(|| Verdict::no(Severity::Info, Reason::Requested, text))
+    };
+    let summary = if initialized { services_ready(children).or_else(installed) } else { Some(version.clone()) };
     all.push((READY.to_owned(), summary.unwrap_or_else(|| Verdict::yes("every enabled service is ready"))));
     all.push(("OpenStackControlPlaneOpenStackVersionInitializationReadyCondition".to_owned(), version));
     if let Ok(spec) = &cp.spec {

@@ -1,12 +1,16 @@
 //! What is wrong with the custom images: each problem names the entry and the next action.
 
 use api::{
+    annotation,
     image::{self, BackendMap, DEFAULT_BACKEND},
     version::ImageValue,
 };
 use serde_json::Value;
 
-use crate::{json, release::world::World};
+use crate::{
+    json,
+    release::{Scene, target::Course, world::World},
+};
 
 /// Every problem, in the order of the fields.
 pub(super) fn problems(world: &World) -> Vec<String> {
@@ -27,6 +31,28 @@ pub(super) fn problems(world: &World) -> Vec<String> {
         }
     }
     problems
+}
+
+/// The custom images that stayed as they were while the version changes: a hotfix for the old version that the new one
+/// does not need would otherwise hide there unseen.
+pub(super) fn unchanged(scene: &Scene<'_>) -> Option<String> {
+    let Course::Update { from, to } = &scene.decision.course else { return None };
+    let skipped = scene.world.version_annotation(annotation::SKIP_CUSTOM_IMAGES).is_some();
+    let tracked = scene.before.tracked_custom_images.get(from).filter(|_| from != to && !skipped)?;
+    let custom = scene.world.custom_images();
+    let same: Vec<&str> = custom
+        .iter()
+        .filter(|(name, value)| tracked.get(*name) == Some(value))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    (!same.is_empty()).then(|| {
+        format!(
+            "spec.customContainerImages: {} stayed as for {from} while the version changes to {to}; update or remove \
+             them, or set the annotation {}",
+            same.join(", "),
+            annotation::SKIP_CUSTOM_IMAGES
+        )
+    })
 }
 
 fn check(problems: &mut Vec<String>, entry: &str, reference: &str) {

@@ -41,7 +41,7 @@ pub(super) fn rollback_allowed() -> String {
 
 /// `spec.targetVersion`, empty when absent.
 pub(super) fn target_of(object: &str) -> String {
-    format!("{object}.spec.?targetVersion.orValue('')")
+    format!("{object}.?spec.?targetVersion.orValue('')")
 }
 
 /// Whether the update moves the target. One that becomes empty moves nothing: the operator sets it back.
@@ -75,5 +75,5 @@ pub(super) fn sorted(list: &str) -> String {
 /// Whether the request changes the spec. Rules on a single value look at such requests only, so that a label can be
 /// set on an object that is older than the rule.
 pub(super) fn spec_changes() -> String {
-    "request.operation == 'CREATE' || object.spec != oldObject.spec".to_owned()
+    "request.operation == 'CREATE' || object.?spec != oldObject.?spec".to_owned()
 }

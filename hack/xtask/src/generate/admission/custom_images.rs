@@ -44,7 +44,7 @@ pub(super) fn unchanged() -> Policy {
 }
 
 fn images_change() -> String {
-    "object.spec.?customContainerImages.orValue({}) != oldObject.spec.?customContainerImages.orValue({})".to_owned()
+    "object.?spec.?customContainerImages.orValue({}) != oldObject.?spec.?customContainerImages.orValue({})".to_owned()
 }
 
 fn unchanged_variables() -> Vec<Named> {
@@ -60,8 +60,8 @@ fn unchanged_variables() -> Vec<Named> {
         ));
     }
     vec![
-        Named::new("images", "object.spec.?customContainerImages.orValue({})".to_owned()),
-        Named::new("before", "oldObject.spec.?customContainerImages.orValue({})".to_owned()),
+        Named::new("images", "object.?spec.?customContainerImages.orValue({})".to_owned()),
+        Named::new("before", "oldObject.?spec.?customContainerImages.orValue({})".to_owned()),
         Named::new("unchanged", unchanged),
         Named::new("inOrder", cel::sorted("variables.unchanged")),
     ]
@@ -85,13 +85,13 @@ pub(super) fn backends() -> Policy {
 }
 
 fn known_backends(map: &BackendMap) -> Named {
-    let path = cel::optional("params.spec", &format!("{}.{}", map.section, map.backends));
+    let path = cel::optional("params", &format!("spec.{}.{}", map.section, map.backends));
     Named::new(format!("{}Known", map.section), format!("{path}.orValue({{}}).map(backend, backend)"))
 }
 
 fn unknown_backends(map: &BackendMap) -> Named {
     let unknown = format!(
-        "object.spec.?customContainerImages.?{}.orValue({{}}).filter(backend,\n  \
+        "object.?spec.?customContainerImages.?{}.orValue({{}}).filter(backend,\n  \
            backend != '{DEFAULT_BACKEND}' && !(backend in variables.{}Known)\n\
          )",
         map.name, map.section

@@ -1,6 +1,9 @@
 //! When `spec.targetVersion` may move, and where to.
 
-use api::annotation::{ALLOW_ROLLBACK, SKIP_CUSTOM_IMAGES};
+use api::{
+    annotation::{ALLOW_ROLLBACK, SKIP_CUSTOM_IMAGES},
+    manager::DEFAULT_TARGET,
+};
 
 use super::{
     cel,
@@ -15,7 +18,14 @@ pub(super) fn policy() -> Policy {
         resources: &[VERSIONS],
         operations: &["UPDATE"],
         siblings: None,
-        conditions: vec![Named::new("target-changes", cel::target_changes())],
+        conditions: vec![
+            Named::new("target-changes", cel::target_changes()),
+            // What the operator sets back was accepted before, also where this object no longer shows it.
+            Named::new(
+                "not-set-back",
+                format!("request.options.?fieldManager.orValue('') != {}", cel::text(DEFAULT_TARGET)),
+            ),
+        ],
         variables: variables(),
         rules: vec![known(), not_lower(), during_an_update(), custom_images_too()],
         action: Action::Deny,
@@ -40,7 +50,7 @@ fn variables() -> Vec<Named> {
                 .to_owned(),
         ),
         ("knownInOrder", cel::sorted("variables.known")),
-        ("customImages", "object.spec.?customContainerImages.orValue({})".to_owned()),
+        ("customImages", "object.?spec.?customContainerImages.orValue({})".to_owned()),
         ("trackedImages", "oldObject.?status.?trackedCustomImages[?variables.before].orValue({})".to_owned()),
         ("targetKey", cel::sort_key("variables.target")),
         ("deployedKey", cel::sort_key("variables.deployed")),
@@ -53,7 +63,9 @@ fn variables() -> Vec<Named> {
 /// The images of the target must be known, else nothing could be rolled out.
 fn known() -> Rule {
     Rule {
-        expression: "variables.available == '' || variables.target in variables.known".to_owned(),
+        expression: "variables.available == '' || variables.target in variables.known ||\n\
+                     variables.target == variables.deployed || variables.target == variables.updatingTo"
+            .to_owned(),
         fallback: "spec.targetVersion: must be status.availableVersion or one of status.containerImageVersionDefaults",
         message_expression:
             "'spec.targetVersion: ' + variables.target + ': the images of this version are not known; allowed: '\n\
@@ -134,7 +146,7 @@ pub(super) fn dataplane_mode() -> Policy {
         conditions: vec![Named::new("spec-changes", cel::spec_changes())],
         variables: Vec::new(),
         rules: vec![Rule {
-            expression: "object.spec.?update.?dataplane.orValue('Manual') != 'Automatic'".to_owned(),
+            expression: "object.?spec.?update.?dataplane.orValue('Manual') != 'Automatic'".to_owned(),
             fallback: "spec.update.dataplane: Automatic is not supported yet; use Manual",
             message_expression: "'spec.update.dataplane: Automatic is not supported yet; use Manual and create an '\n\
                       + 'OpenStackDataPlaneDeployment when a dataplane step waits for it'"

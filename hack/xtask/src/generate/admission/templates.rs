@@ -81,7 +81,7 @@ fn image_in(row: &Service, slot: &Slot) -> Option<String> {
 
 fn at_path(path: &str, source: Source) -> String {
     let found = found(&cel::text(&format!("spec.{path}")), &settable(source, "''"));
-    format!("({}.hasValue() ?\n  [{found}] : [])", cel::optional("object.spec", path))
+    format!("({}.hasValue() ?\n  [{found}] : [])", cel::optional("object", &format!("spec.{path}")))
 }
 
 /// The leaf in each entry of a map or a list. A template is whatever its user wrote: anything else has no entries.
@@ -99,7 +99,7 @@ fn in_each(map: &str, leaf: &str, source: Source) -> String {
                {}) :\n  \
            []\n\
          )[0]",
-        cel::optional("object.spec", map),
+        cel::optional("object", &format!("spec.{map}")),
         cel::optional("entries[key]", leaf),
         found(&format!("{before_key} + key + {after_key}"), &settable(source, "key")),
         cel::optional("entry", leaf),

@@ -1,0 +1,48 @@
+//! `cargo xtask demo`: a minor update of a whole cloud, from installation to the last node.
+//!
+//! API server, operator, CRDs, admission and roles are the real ones. The service operators are scripted: they report
+//! ready after a delay. What a person would do by hand, the demo does, and says so.
+
+mod admin;
+mod board;
+mod events;
+mod screen;
+mod story;
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Context;
+
+/// Shows a minor update of a whole cloud.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Leave everything running at the end, to look around with kubectl.
+    #[arg(long)]
+    keep: bool,
+    /// How long a scripted service takes to get ready, in milliseconds.
+    #[arg(long, default_value_t = 400)]
+    delay_ms: u64,
+    /// The operator's binary; by default the one beside this program.
+    #[arg(long)]
+    operator: Option<PathBuf>,
+}
+
+impl Args {
+    fn delay(&self) -> Duration {
+        Duration::from_millis(self.delay_ms)
+    }
+
+    fn binary(&self) -> anyhow::Result<PathBuf> {
+        if let Some(path) = &self.operator {
+            return Ok(path.clone());
+        }
+        let here = std::env::current_exe()?;
+        let directory = here.parent().context("this program is in no directory")?;
+        Ok(directory.join("openstack-release-operator"))
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    tokio::runtime::Runtime::new()?.block_on(story::tell(args))
+}

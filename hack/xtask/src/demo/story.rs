@@ -1,0 +1,224 @@
+//! The story: install 1.0.0, bring the bundle of 1.0.1, update.
+
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use api::version::{OpenStackVersion, OpenStackVersionStatus};
+use futures::StreamExt;
+use kube::{
+    Api, Client,
+    api::DynamicObject,
+    runtime::{WatchStreamExt, watcher::watch_object},
+};
+use testbed::{
+    Actors, Cluster, Operator, Release, Script, actors,
+    cluster::{self, User},
+    fixtures, operator, wait,
+};
+
+use super::{
+    Args,
+    admin::Administrator,
+    board::Board,
+    events,
+    screen::{STUCK, Screen},
+};
+
+const OLD: &str = "1.0.0";
+const NEW: &str = "1.0.1";
+const NODE_SETS: &[&str] = &["edpm-compute"];
+/// How often it is asked whether the operator still runs; a process that ends tells nobody.
+const PULSE: Duration = Duration::from_millis(500);
+
+/// What the chapters share.
+struct Stage {
+    screen: Screen,
+    cluster: Cluster,
+    client: Client,
+    namespace: String,
+    operator: Operator,
+    administrator: Administrator,
+    board: Board,
+    _actors: Actors,
+}
+
+/// Tells the whole story.
+pub(super) async fn tell(args: &Args) -> anyhow::Result<()> {
+    let mut stage = Stage::set_up(args).await?;
+    if let Err(error) = stage.chapters().await {
+        return Err(error.context(stage.evidence().await));
+    }
+    if args.keep {
+        stage.stay().await?;
+    }
+    Ok(())
+}
+
+impl Stage {
+    async fn set_up(args: &Args) -> anyhow::Result<Self> {
+        let (binary, release) = (args.binary()?, Release::named(OLD)?);
+        let mut screen = Screen::new();
+        screen.heading("A real control plane, and the operator as the bundle of 1.0.0")?;
+        let cluster = screen.during("etcd and kube-apiserver", Cluster::start(cluster::Options::default())).await?;
+        screen.during("CRDs, roles, admission policies, garbage collection", cluster.prepare()).await?;
+        let client = cluster.client().await?;
+        let namespace = cluster.namespace("openstack").await?;
+        let actors = Actors::start(client.clone(), &namespace, Script { delay: args.delay() });
+        let operator = Operator::start(&cluster, operator::Options::new(binary, &namespace, release))?;
+        screen.line(&format!("    every service operator is scripted: it reports ready after {} ms", args.delay_ms))?;
+        let (administrator, board) = (Administrator::default(), Board::default());
+        Ok(Self { screen, cluster, client, namespace, operator, administrator, board, _actors: actors })
+    }
+
+    async fn chapters(&mut self) -> anyhow::Result<()> {
+        self.install().await?;
+        self.new_bundle().await?;
+        let start = Instant::now();
+        self.update().await?;
+        let update = start.elapsed();
+        self.screen.heading("Done")?;
+        self.show(&["get", "openstackversion"]).await?;
+        self.screen.heading("What the operator told as Events")?;
+        for line in events::table(self.client.clone(), &self.namespace).await? {
+            self.screen.line(&line)?;
+        }
+        let total = self.screen.elapsed().as_secs_f64();
+        self.screen.line(&format!("\nThe update took {:.1} s, everything {total:.1} s.", update.as_secs_f64()))
+    }
+
+    /// A control plane with every service, and a nodeset.
+    async fn install(&mut self) -> anyhow::Result<()> {
+        self.screen.heading("A control plane with every service, and a nodeset, installed as 1.0.0")?;
+        for node_set in NODE_SETS {
+            self.cluster.apply(fixtures::node_set(&self.namespace, node_set)).await?;
+        }
+        self.cluster.apply(fixtures::full_control_plane(&self.namespace)).await?;
+        self.follow(false, |status| status.deployed_version.as_deref() == Some(OLD)).await?;
+        let deployment = fixtures::deployment(&self.namespace, "edpm-install", NODE_SETS, &[]);
+        self.cluster.apply(deployment).await?;
+        let kind = actors::resource(api::dataplane::NODE_SET);
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &kind);
+        for node_set in NODE_SETS {
+            let ready = wait::condition(&api, node_set, "Ready", "True", STUCK);
+            let what = format!("the administrator deploys the nodeset {node_set}");
+            self.screen.during(&what, ready).await?;
+        }
+        self.show(&["get", "openstackversion"]).await
+    }
+
+    /// The bundle of 1.0.1 takes over; nothing moves before somebody asks.
+    async fn new_bundle(&mut self) -> anyhow::Result<()> {
+        self.screen.heading("The operator is replaced by the bundle of 1.0.1")?;
+        self.operator.restart_with(&Release::named(NEW)?).await?;
+        let api: Api<OpenStackVersion> = Api::namespaced(self.client.clone(), &self.namespace);
+        let available = wait::until(&api, fixtures::NAME, STUCK, |version| {
+            version.status.as_ref().is_some_and(|status| status.available_version.as_deref() == Some(NEW))
+        });
+        self.screen.during("1.0.1 is available", available).await?;
+        self.show(&["get", "openstackversion"]).await
+    }
+
+    /// The administrator asks for 1.0.1.
+    async fn update(&mut self) -> anyhow::Result<()> {
+        self.screen.heading("The administrator asks for 1.0.1")?;
+        let patch = format!(r#"{{"spec":{{"targetVersion":"{NEW}"}}}}"#);
+        self.show(&["patch", "openstackversion", fixtures::NAME, "--type=merge", "--patch", &patch]).await?;
+        self.follow(true, |status| status.deployed_version.as_deref() == Some(NEW)).await
+    }
+
+    /// Shows what moves until `done`, and does what the administrator has to do.
+    async fn follow(&mut self, updating: bool, done: fn(&OpenStackVersionStatus) -> bool) -> anyhow::Result<()> {
+        let api: Api<OpenStackVersion> = Api::namespaced(self.client.clone(), &self.namespace);
+        let mut versions = pin!(watch_object(api, fixtures::NAME).default_backoff());
+        let mut pulse = tokio::time::interval(PULSE);
+        let mut progress = Instant::now();
+        loop {
+            tokio::select! {
+                version = versions.next() => {
+                    let Some(status) = version.and_then(Result::ok).flatten().and_then(|version| version.status) else {
+                        continue;
+                    };
+                    let board = Board::read(&status, updating);
+                    if board != self.board {
+                        progress = Instant::now();
+                        self.present(board)?;
+                    }
+                    if done(&status) {
+                        self.screen.keep_board();
+                        return Ok(());
+                    }
+                    self.administer(&status).await?;
+                }
+                _ = pulse.tick() => self.check(progress)?,
+            }
+        }
+    }
+
+    fn present(&mut self, board: Board) -> anyhow::Result<()> {
+        let before = std::mem::replace(&mut self.board, board);
+        if self.screen.is_live() {
+            let (rows, columns) = self.screen.size();
+            return self.screen.draw(self.board.render(rows, columns));
+        }
+        for change in self.board.changes(&before) {
+            self.screen.stamped(&change)?;
+        }
+        Ok(())
+    }
+
+    async fn administer(&mut self, status: &OpenStackVersionStatus) -> anyhow::Result<()> {
+        if let Some(deed) = self.administrator.next(status, &self.namespace, NODE_SETS) {
+            self.screen.stamped(&deed.words)?;
+            self.cluster.apply(deed.object).await?;
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, progress: Instant) -> anyhow::Result<()> {
+        if let Some(code) = self.operator.exited()? {
+            bail!("the operator ended with {code}");
+        }
+        if progress.elapsed() > STUCK {
+            bail!("nothing moved for {STUCK:?}");
+        }
+        Ok(())
+    }
+
+    /// Runs kubectl in the namespace, and shows command and answer.
+    async fn show(&mut self, args: &[&str]) -> anyhow::Result<()> {
+        let quoted = args.iter().map(|arg| if arg.contains('{') { format!("'{arg}'") } else { (*arg).to_owned() });
+        self.screen.line(&format!("\n$ kubectl {}", quoted.collect::<Vec<_>>().join(" ")))?;
+        let output = self.cluster.kubectl(["-n", &self.namespace].iter().chain(args)).await?;
+        for line in String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).lines() {
+            self.screen.line(line)?;
+        }
+        if output.status.success() { Ok(()) } else { bail!("kubectl {args:?} failed") }
+    }
+
+    /// What one needs to see when the demo fails: the operator's last words and the status.
+    async fn evidence(&mut self) -> String {
+        let api: Api<OpenStackVersion> = Api::namespaced(self.client.clone(), &self.namespace);
+        let status = match api.get_opt(fixtures::NAME).await {
+            Ok(Some(version)) => serde_yaml::to_string(&version.status).unwrap_or_default(),
+            Ok(None) => "it does not exist".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let log = self.operator.log_tail(40);
+        format!(
+            "the demo failed\n--- the status of the OpenStackVersion:\n{status}\n--- the end of the operator's log:\n{log}\n---"
+        )
+    }
+
+    /// Leaves everything running until Ctrl-C.
+    async fn stay(&mut self) -> anyhow::Result<()> {
+        let kubeconfig = self.cluster.kubeconfig(User::Admin);
+        self.screen.heading("Everything keeps running. Ctrl-C stops it and deletes its files.")?;
+        self.screen.line(&format!("  export KUBECONFIG={}", kubeconfig.display()))?;
+        self.screen.line(&format!("  kubectl -n {} get openstackversion -o yaml", self.namespace))?;
+        self.screen.line(&format!("  tail -f {}", self.operator.log().display()))?;
+        tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")
+    }
+}

@@ -1,0 +1,103 @@
+//! `plan`: what setting `spec.targetVersion` would do, without doing it.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use comfy_table::{Table, presets};
+use jiff::Timestamp;
+use plan::release::{Bundle, Preview, World, preview};
+
+use crate::{client, config, controllers, controllers::Release, engine};
+
+/// Flags of `plan`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The version to move to; the available version when absent.
+    #[arg(long)]
+    target: Option<String>,
+    /// The namespace of the cloud.
+    #[arg(long, short, default_value = "openstack")]
+    namespace: String,
+    /// Read the world from this file instead of the cluster.
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// Write the world that was read from the cluster to this file, e.g. for a bug report.
+    #[arg(long, conflicts_with = "file")]
+    record: Option<PathBuf>,
+    /// How the answer looks.
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// Tables for a person.
+    #[default]
+    Table,
+    /// JSON.
+    Json,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let world = match &args.file {
+        Some(path) => recorded(path)?,
+        None => observed(&args.namespace).await?,
+    };
+    if let Some(path) = &args.record {
+        let text = serde_yaml::to_string(&world).context("the world cannot be written as YAML")?;
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let available = world.version.as_ref().and_then(|version| version.status.available_version.clone());
+    let target = args.target.or(available).context("no version is available; name one with --target")?;
+    let preview = preview(&world, &target);
+    match args.output {
+        Output::Table => print!("{}", table(&preview)),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&preview)?),
+    }
+    Ok(())
+}
+
+fn recorded(path: &PathBuf) -> anyhow::Result<World> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_yaml::from_str(&text).with_context(|| format!("{} is not a recorded world", path.display()))
+}
+
+/// Reads the cluster once. Where the command does not run with the bundle's environment, what the operator recorded
+/// in the status is what is known.
+async fn observed(namespace: &str) -> anyhow::Result<World> {
+    let client = client::connect().await?;
+    let cache = engine::read_once(&client, &Release::kinds(), namespace)
+        .await
+        .with_context(|| format!("namespace {namespace} cannot be read"))?;
+    let bundle = config::bundle_from(std::env::vars());
+    let bundle = if bundle.version.is_empty() { Bundle::default() } else { bundle };
+    controllers::world(&cache, namespace, bundle, &engine::Failures::new(), Timestamp::now())
+        .with_context(|| format!("namespace {namespace} has no OpenStackVersion and no OpenStackControlPlane"))
+}
+
+fn table(preview: &Preview) -> String {
+    let from = if preview.from.is_empty() { "nothing" } else { &preview.from };
+    let mut text = format!("From {from} to {}\n", preview.to);
+    if let Some(refusal) = &preview.refusal {
+        text.push_str(&format!("\nThis target would be REFUSED: {refusal}\n"));
+    }
+    for (number, step) in preview.steps.iter().enumerate() {
+        text.push_str(&format!("\n{}. {}", number + 1, step.name));
+        if let Some(reason) = &step.not_needed {
+            text.push_str(&format!(": {reason}"));
+        }
+        text.push('\n');
+        if let Some(by_hand) = &step.by_hand {
+            text.push_str(&format!("   BY HAND: {by_hand}\n"));
+        }
+        if !step.changes.is_empty() {
+            let mut table = Table::new();
+            table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["object", "field", "old image", "new image"]);
+            for change in &step.changes {
+                table.add_row([&change.object, &change.field, &change.old, &change.new]);
+            }
+            text.push_str(&format!("{table}\n"));
+        }
+    }
+    text
+}

@@ -1,0 +1,101 @@
+//! `run`: the operator itself.
+
+use anyhow::{Context as _, bail};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use crate::{
+    client, config,
+    controllers::{Name, Release},
+    engine::{self, Options},
+    leader::{LEASE, Leadership},
+};
+
+/// Flags of `run`. The bundle (`OPENSTACK_RELEASE_VERSION`, `OPENSTACK_RELEASE`, `RELATED_IMAGE_*`) comes from the
+/// environment alone, as OLM sets it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The controllers to run.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "release", env = "CONTROLLERS")]
+    controllers: Vec<Name>,
+    /// Watch only this namespace; all of them when absent or empty.
+    #[arg(long, env = "WATCH_NAMESPACE")]
+    watch_namespace: Option<String>,
+    /// The namespace of the Lease; that of the pod, else the watched one.
+    #[arg(long, env = "POD_NAMESPACE")]
+    lease_namespace: Option<String>,
+    /// The name of this replica; a restarted replica of the same name takes its Lease up again at once.
+    #[arg(long, env = "POD_NAME")]
+    identity: Option<String>,
+}
+
+/// Where the Lease is when nothing says otherwise: OLM's namespace for operators.
+const LEASE_NAMESPACE: &str = "openstack-operators";
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let bundle = config::bundle_from(std::env::vars());
+    for problem in &bundle.problems {
+        tracing::error!("{problem}");
+    }
+    tracing::info!(version = bundle.version, release = bundle.release, images = bundle.images.len(), "bundle");
+    let scope = args.watch_namespace.filter(|namespace| !namespace.is_empty());
+    let lease_namespace = args.lease_namespace.filter(|namespace| !namespace.is_empty()).or_else(|| scope.clone());
+    let lease_namespace = lease_namespace.unwrap_or_else(|| LEASE_NAMESPACE.to_owned());
+    let identity = args.identity.filter(|name| !name.is_empty()).map_or_else(hostname, Ok)?;
+    let client = client::connect().await?;
+    let leadership = Leadership::join(client.clone(), &lease_namespace, &identity).await?;
+    let (stop, stopping) = watch::channel(false);
+    let options = Options { client, scope, instance: identity, leading: leadership.state(), stopping };
+    let mut leading = leadership.state();
+    let controllers = tokio::spawn(async move {
+        // One controller exists so far; the others take their place beside it.
+        if args.controllers.contains(&Name::Release) {
+            engine::run(Release { bundle }, options).await;
+        }
+    });
+    let ended = until_the_end(&mut leading).await;
+    drop(leading);
+    let _ = stop.send(true);
+    controllers.await.context("a controller failed")?;
+    match ended {
+        End::Asked => {
+            leadership.release().await;
+            Ok(())
+        }
+        // Acting on after the lease is gone would be acting beside another leader.
+        End::LeaseLost => bail!("the lease {lease_namespace}/{LEASE} was lost; another replica leads now"),
+    }
+}
+
+enum End {
+    Asked,
+    LeaseLost,
+}
+
+async fn until_the_end(leading: &mut watch::Receiver<bool>) -> End {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    let lost = async {
+        let led = leading.wait_for(|leading| *leading).await.is_ok();
+        if led {
+            tracing::info!("leading");
+            let _ = leading.wait_for(|leading| !*leading).await;
+        }
+    };
+    tokio::select! {
+        _ = terminated => End::Asked,
+        _ = tokio::signal::ctrl_c() => End::Asked,
+        () = lost => End::LeaseLost,
+    }
+}
+
+fn hostname() -> anyhow::Result<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").context("no host name; set POD_NAME")?;
+    Ok(name.trim().to_owned())
+}

@@ -1,0 +1,231 @@
+//! The release controller: `OpenStackVersion`, `OpenStackControlPlane` and every service object.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use api::{
+    DynamicObject, MANAGED_BY,
+    dataplane::NODE_SET,
+    manager,
+    service::{self, Kind},
+};
+use jiff::Timestamp;
+use kube::runtime::events::{Event, EventType};
+use plan::release::{About, Action, Bundle, Kinds, Meta, Note, Plan, Root, Surplus, World, kind_key, plan};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use crate::engine::{Cache, Controller, Failures, Intent, Notice, Seen, Status, Watched, Write};
+
+const VERSION: Kind =
+    Kind { group: api::GROUP, version: api::API_VERSION, kind: "OpenStackVersion", plural: "openstackversions" };
+
+const CONTROL_PLANE: Kind = Kind {
+    group: api::GROUP,
+    version: api::API_VERSION,
+    kind: "OpenStackControlPlane",
+    plural: "openstackcontrolplanes",
+};
+
+/// The release controller.
+pub struct Release {
+    /// What the bundle of this process brings.
+    pub bundle: Bundle,
+}
+
+impl Release {
+    /// The kinds that make up a world.
+    pub fn kinds() -> Vec<Watched> {
+        let (label, value) = MANAGED_BY;
+        let children = service::kinds().into_iter().map(|kind| {
+            // ConfigMaps are everybody's: only our own are worth the memory.
+            let label = kind.group.is_empty().then(|| format!("{label}={value}"));
+            Watched { kind, label }
+        });
+        let others = [VERSION, CONTROL_PLANE, NODE_SET].map(|kind| Watched { kind, label: None });
+        others.into_iter().chain(children).collect()
+    }
+}
+
+impl Controller for Release {
+    fn name(&self) -> &'static str {
+        "release"
+    }
+
+    fn watched(&self) -> Vec<Watched> {
+        Self::kinds()
+    }
+
+    fn decide(&self, cache: &Cache, namespace: &str, failures: &Failures, now: Timestamp) -> Option<Intent> {
+        let world = world(cache, namespace, self.bundle.clone(), failures, now)?;
+        Some(intent(&world, plan(&world), cache))
+    }
+}
+
+/// Everything that the cache knows about a namespace; `None` when it has no root object.
+pub fn world(cache: &Cache, namespace: &str, bundle: Bundle, failures: &Failures, now: Timestamp) -> Option<World> {
+    let mut control_planes = oldest_first(cache.objects(&CONTROL_PLANE, namespace));
+    let mut versions = oldest_first(cache.objects(&VERSION, namespace));
+    if control_planes.is_empty() && versions.is_empty() {
+        return None;
+    }
+    let control_plane = (!control_planes.is_empty()).then(|| control_planes.remove(0));
+    let version = match &control_plane {
+        // The one that belongs to the control plane is in charge, whatever its age.
+        Some(cp) => versions.iter().position(|version| version.metadata.name == cp.metadata.name).or(Some(0)),
+        None => Some(0),
+    };
+    let version = version.filter(|at| *at < versions.len()).map(|at| versions.remove(at));
+    let surplus = versions
+        .iter()
+        .map(|object| surplus(&VERSION, object))
+        .chain(control_planes.iter().map(|object| surplus(&CONTROL_PLANE, object)))
+        .collect();
+    let nodesets = (cache.seen(&NODE_SET) == Seen::Synced).then(|| cache.objects(&NODE_SET, namespace));
+    Some(World {
+        now,
+        namespace: namespace.to_owned(),
+        bundle,
+        version: version.as_deref().map(root),
+        control_plane: control_plane.as_deref().map(root),
+        surplus,
+        kinds: kinds(cache, namespace),
+        nodesets,
+        failures: failures.clone(),
+    })
+}
+
+fn kinds(cache: &Cache, namespace: &str) -> Kinds {
+    let state = |kind: &Kind| (cache.seen(kind) == Seen::Synced).then(|| cache.objects(kind, namespace));
+    service::kinds().iter().map(|kind| (kind_key(kind), state(kind))).collect()
+}
+
+fn oldest_first(mut objects: Vec<Arc<DynamicObject>>) -> Vec<Arc<DynamicObject>> {
+    objects.sort_by_key(|object| (object.metadata.creation_timestamp.clone(), object.metadata.name.clone()));
+    objects
+}
+
+fn meta(object: &DynamicObject) -> Meta {
+    let metadata = object.metadata.clone();
+    Meta {
+        name: metadata.name.unwrap_or_default(),
+        uid: metadata.uid.unwrap_or_default(),
+        generation: metadata.generation.unwrap_or_default(),
+        resource_version: metadata.resource_version.unwrap_or_default(),
+        annotations: metadata.annotations.unwrap_or_default(),
+        owners: metadata.owner_references.unwrap_or_default().into_iter().map(|owner| owner.uid).collect(),
+        deleting: metadata.deletion_timestamp.is_some(),
+    }
+}
+
+/// A spec that does not parse says so; a status that does not parse counts as empty: it is only a report.
+fn root<S: DeserializeOwned + Default, T: DeserializeOwned + Default>(object: &DynamicObject) -> Root<S, T> {
+    let spec = match object.data.get("spec") {
+        None | Some(Value::Null) => Ok(S::default()),
+        Some(spec) => {
+            serde_path_to_error::deserialize(spec).map_err(|error| format!("spec.{}: {}", error.path(), error.inner()))
+        }
+    };
+    let status = object.data.get("status").and_then(|status| T::deserialize(status).ok()).unwrap_or_default();
+    Root { meta: meta(object), spec, status }
+}
+
+fn surplus(kind: &Kind, object: &DynamicObject) -> Surplus {
+    let conditions = object.data.pointer("/status/conditions").cloned().unwrap_or_default();
+    Surplus {
+        kind: kind.kind.to_owned(),
+        meta: meta(object),
+        conditions: serde_json::from_value(conditions).unwrap_or_default(),
+    }
+}
+
+/// The plan as writes.
+fn intent(world: &World, plan: Plan, cache: &Cache) -> Intent {
+    let Plan { statuses, actions, notes, next } = plan;
+    let mut changed = Vec::new();
+    if let (Some(root), Some(status)) = (&world.version, &statuses.version) {
+        changed.extend(status_write(VERSION, &root.meta, &root.status, status));
+    }
+    if let (Some(root), Some(status)) = (&world.control_plane, &statuses.control_plane) {
+        changed.extend(status_write(CONTROL_PLANE, &root.meta, &root.status, status));
+    }
+    for (before, after) in world.surplus.iter().zip(&statuses.surplus) {
+        let kind = if after.kind == VERSION.kind { VERSION } else { CONTROL_PLANE };
+        let conditions = |surplus: &Surplus| BTreeMap::from([("conditions", surplus.conditions.clone())]);
+        changed.extend(status_write(kind, &after.meta, &conditions(before), &conditions(after)));
+    }
+    Intent {
+        statuses: changed,
+        writes: actions.into_iter().filter_map(|action| write(world, action)).collect(),
+        notices: notes.into_iter().filter_map(|note| notice(world, note, cache)).collect(),
+        next,
+    }
+}
+
+/// A status is written only when it says something new.
+fn status_write<T: Serialize + PartialEq>(kind: Kind, meta: &Meta, before: &T, after: &T) -> Option<Status> {
+    if before == after {
+        return None;
+    }
+    Some(Status {
+        kind,
+        name: meta.name.clone(),
+        resource_version: meta.resource_version.clone(),
+        status: serde_json::to_value(after).unwrap_or_default(),
+    })
+}
+
+fn write(world: &World, action: Action) -> Option<Write> {
+    let version = |name: &str, manager, spec: Value, owners: Value| Write::Apply {
+        kind: VERSION,
+        manager,
+        // Whoever set the field in between has said it better.
+        force: false,
+        object: json!({
+            "apiVersion": VERSION.api_version(),
+            "kind": VERSION.kind,
+            "metadata": {"name": name, "namespace": world.namespace, "ownerReferences": owners},
+            "spec": spec,
+        }),
+    };
+    Some(match action {
+        Action::CreateVersion { name, owner } | Action::AdoptVersion { name, owner } => {
+            version(&name, manager::OWNER, json!({}), json!([owner]))
+        }
+        Action::DefaultTarget { name, target } => {
+            version(&name, manager::DEFAULT_TARGET, json!({"targetVersion": target}), json!([]))
+        }
+        Action::RemoveAnnotation { name, annotation } => Write::RemoveAnnotation { kind: VERSION, name, annotation },
+        Action::Apply { service, object } => {
+            Write::Apply { kind: service::find(&service)?.kind, manager: manager::CHILDREN, force: true, object }
+        }
+        Action::Delete { service, name, uid } => Write::Delete { kind: service::find(&service)?.kind, name, uid },
+    })
+}
+
+fn notice(world: &World, note: Note, cache: &Cache) -> Option<Notice> {
+    let (kind, name) = match note.about {
+        About::Version => (VERSION, &world.version.as_ref()?.meta.name),
+        About::ControlPlane => (CONTROL_PLANE, &world.control_plane.as_ref()?.meta.name),
+    };
+    let objects = cache.objects(&kind, &world.namespace);
+    let about = objects.into_iter().find(|object| object.metadata.name.as_ref() == Some(name))?;
+    let event = Event {
+        type_: if note.warning { EventType::Warning } else { EventType::Normal },
+        reason: note.reason.to_string(),
+        note: Some(shortened(note.message)),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    };
+    Some(Notice { about, event })
+}
+
+/// The API server takes at most 1024 bytes.
+fn shortened(mut text: String) -> String {
+    const LONGEST: usize = 1000;
+    if text.len() > LONGEST {
+        let end = (0..=LONGEST).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
+}

@@ -1,0 +1,74 @@
+//! Observe, plan, act, report: one loop for every controller.
+//!
+//! ```text
+//! watch -> cache -> queue (one pass per namespace at a time, bursts folded)
+//!                     -> observe -> plan -> report the intent -> act -> (report what failed) -> events
+//! ```
+//!
+//! The status is written before the actions: what is remembered (which steps were touched) precedes what is done, and
+//! a pass that was planned on an outdated object fails there, before it acts. See `hack/adr/0003`.
+
+mod backoff;
+mod cache;
+mod events;
+mod pass;
+mod queue;
+mod watch;
+mod write;
+
+use std::sync::Arc;
+
+use api::{DynamicObject, service::Kind};
+use jiff::Timestamp;
+use kube::runtime::events::Event;
+
+pub use cache::{Cache, Seen};
+pub use queue::{Options, run};
+pub(crate) use watch::read_once;
+pub use write::{Status, Write};
+
+/// A kind that a controller watches.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// The kind.
+    pub kind: Kind,
+    /// Only objects with this label; everything when absent.
+    pub label: Option<String>,
+}
+
+/// An event about a root object.
+pub struct Notice {
+    /// The object.
+    pub about: Arc<DynamicObject>,
+    /// The event.
+    pub event: Event,
+}
+
+/// What a pass is to write, and when to look again.
+#[derive(Default)]
+pub struct Intent {
+    /// The statuses, before everything else.
+    pub statuses: Vec<Status>,
+    /// The writes, in order; one that fails does not keep the others from being made.
+    pub writes: Vec<Write>,
+    /// The events, once the statuses are written.
+    pub notices: Vec<Notice>,
+    /// When to look again although nothing changed.
+    pub next: Option<Timestamp>,
+}
+
+/// What differs between controllers.
+pub trait Controller: Send + Sync + 'static {
+    /// The name, for `--controllers` and the logs.
+    fn name(&self) -> &'static str;
+
+    /// The kinds to watch.
+    fn watched(&self) -> Vec<Watched>;
+
+    /// Decides what to write in a namespace. `failures` are the last errors of writes that did not succeed yet, by
+    /// `Kind/name`. `None` when the namespace is not this controller's.
+    fn decide(&self, cache: &Cache, namespace: &str, failures: &Failures, now: Timestamp) -> Option<Intent>;
+}
+
+/// The last errors of writes that did not succeed yet, by `Kind/name`.
+pub type Failures = std::collections::BTreeMap<String, String>;

@@ -1,0 +1,192 @@
+//! What the watches have seen, by kind and namespace: a pass reads its own namespace and nothing else.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use api::{DynamicObject, service::Kind};
+
+type Objects = BTreeMap<String, Arc<DynamicObject>>;
+
+/// What is known of a kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Seen {
+    /// Its watch has not answered yet.
+    #[default]
+    Pending,
+    /// Its CRD is not installed.
+    Absent,
+    /// It cannot be read, for this reason, and was never read before.
+    Unreadable(String),
+    /// Its objects are known.
+    Synced,
+}
+
+#[derive(Default)]
+struct KindCache {
+    seen: Seen,
+    namespaces: HashMap<String, Objects>,
+    /// The objects of a list that is still going on.
+    listing: HashMap<String, Objects>,
+}
+
+/// The objects of every watched kind.
+#[derive(Clone, Default)]
+pub struct Cache {
+    kinds: Arc<RwLock<HashMap<Kind, KindCache>>>,
+}
+
+impl Cache {
+    /// The state of a kind.
+    pub fn seen(&self, kind: &Kind) -> Seen {
+        self.read(|kinds| kinds.get(kind).map(|cache| cache.seen.clone()).unwrap_or_default())
+    }
+
+    /// The objects of a kind in a namespace, by name.
+    pub fn objects(&self, kind: &Kind, namespace: &str) -> Vec<Arc<DynamicObject>> {
+        self.read(|kinds| {
+            let objects = kinds.get(kind).and_then(|cache| cache.namespaces.get(namespace));
+            objects.map(|objects| objects.values().cloned().collect()).unwrap_or_default()
+        })
+    }
+
+    /// The namespaces that have objects of a kind.
+    pub fn namespaces(&self, kind: &Kind) -> Vec<String> {
+        self.read(|kinds| kinds.get(kind).map(|cache| cache.namespaces.keys().cloned().collect()).unwrap_or_default())
+    }
+
+    /// Whether every kind has answered, one way or another.
+    pub fn is_ready(&self, watched: impl IntoIterator<Item = Kind>) -> bool {
+        self.read(|kinds| {
+            watched.into_iter().all(|kind| kinds.get(&kind).is_some_and(|cache| cache.seen != Seen::Pending))
+        })
+    }
+
+    /// Notes the state of a kind; tells whether it is news. A kind that becomes absent loses its objects.
+    pub(super) fn mark(&self, kind: Kind, seen: Seen) -> bool {
+        self.write(|kinds| {
+            let cache = kinds.entry(kind).or_default();
+            // What was read once stays valid while the watch recovers.
+            if matches!(seen, Seen::Unreadable(_)) && cache.seen == Seen::Synced {
+                return false;
+            }
+            if seen == Seen::Absent {
+                cache.namespaces.clear();
+            }
+            let news = cache.seen != seen;
+            cache.seen = seen;
+            news
+        })
+    }
+
+    /// A new list begins.
+    pub(super) fn begin(&self, kind: Kind) {
+        self.write(|kinds| kinds.entry(kind).or_default().listing.clear());
+    }
+
+    /// An object of the list that is going on.
+    pub(super) fn listed(&self, kind: Kind, object: DynamicObject) {
+        let (namespace, name) = key(&object);
+        self.write(|kinds| {
+            let listing = &mut kinds.entry(kind).or_default().listing;
+            listing.entry(namespace).or_default().insert(name, Arc::new(object));
+        });
+    }
+
+    /// The list is complete; tells which namespaces it may have changed.
+    pub(super) fn complete(&self, kind: Kind) -> HashSet<String> {
+        self.write(|kinds| {
+            let cache = kinds.entry(kind).or_default();
+            let listed = std::mem::take(&mut cache.listing);
+            let before = std::mem::replace(&mut cache.namespaces, listed);
+            cache.seen = Seen::Synced;
+            before.keys().chain(cache.namespaces.keys()).cloned().collect()
+        })
+    }
+
+    /// An object was added or changed; tells its namespace.
+    pub(super) fn put(&self, kind: Kind, object: DynamicObject) -> String {
+        let (namespace, name) = key(&object);
+        self.write(|kinds| {
+            let namespaces = &mut kinds.entry(kind).or_default().namespaces;
+            namespaces.entry(namespace.clone()).or_default().insert(name, Arc::new(object));
+        });
+        namespace
+    }
+
+    /// An object is gone; tells its namespace.
+    pub(super) fn remove(&self, kind: Kind, object: &DynamicObject) -> String {
+        let (namespace, name) = key(object);
+        self.write(|kinds| {
+            let namespaces = &mut kinds.entry(kind).or_default().namespaces;
+            if let Some(objects) = namespaces.get_mut(&namespace) {
+                objects.remove(&name);
+                if objects.is_empty() {
+                    namespaces.remove(&namespace);
+                }
+            }
+        });
+        namespace
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&HashMap<Kind, KindCache>) -> T) -> T {
+        read(&self.kinds.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<T>(&self, write: impl FnOnce(&mut HashMap<Kind, KindCache>) -> T) -> T {
+        write(&mut self.kinds.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn key(object: &DynamicObject) -> (String, String) {
+    let metadata = &object.metadata;
+    (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use api::dataplane::NODE_SET;
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(namespace: &str, name: &str) -> DynamicObject {
+        let metadata = json!({"namespace": namespace, "name": name});
+        serde_json::from_value(json!({"apiVersion": "x/v1", "kind": "X", "metadata": metadata})).unwrap()
+    }
+
+    #[test]
+    fn a_new_list_replaces_the_old_and_names_every_namespace_it_may_have_changed() {
+        let cache = Cache::default();
+        cache.put(NODE_SET, object("a", "one"));
+        cache.begin(NODE_SET);
+        cache.listed(NODE_SET, object("b", "two"));
+        assert_eq!(cache.objects(&NODE_SET, "b").len(), 0, "nothing shows before the list is complete");
+        let changed = cache.complete(NODE_SET);
+        assert_eq!(changed, HashSet::from(["a".to_owned(), "b".to_owned()]));
+        assert_eq!((cache.objects(&NODE_SET, "a").len(), cache.objects(&NODE_SET, "b").len()), (0, 1));
+        assert!(cache.is_ready([NODE_SET]));
+    }
+
+    #[test]
+    fn what_was_read_once_survives_a_failing_watch_but_not_the_crd() {
+        let cache = Cache::default();
+        cache.begin(NODE_SET);
+        cache.listed(NODE_SET, object("a", "one"));
+        cache.complete(NODE_SET);
+        assert!(!cache.mark(NODE_SET, Seen::Unreadable("forbidden".to_owned())));
+        assert_eq!(cache.objects(&NODE_SET, "a").len(), 1);
+        assert!(cache.mark(NODE_SET, Seen::Absent));
+        assert_eq!(cache.objects(&NODE_SET, "a").len(), 0);
+    }
+
+    #[test]
+    fn empty_namespaces_are_forgotten() {
+        let cache = Cache::default();
+        cache.put(NODE_SET, object("a", "one"));
+        cache.remove(NODE_SET, &object("a", "one"));
+        assert_eq!(cache.namespaces(&NODE_SET), Vec::<String>::new());
+    }
+}

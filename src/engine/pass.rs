@@ -1,0 +1,137 @@
+//! One pass over one namespace.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use jiff::Timestamp;
+use kube::Client;
+use tokio::sync::watch;
+
+use super::{Cache, Controller, Intent, backoff::Backoff, events::Events, write::Status};
+
+/// What a pass needs; shared by all passes of a controller.
+pub(super) struct Passes<C> {
+    pub(super) controller: C,
+    pub(super) client: Client,
+    pub(super) cache: Cache,
+    pub(super) events: Events,
+    pub(super) leading: watch::Receiver<bool>,
+    /// The failed writes, by namespace. Passes over a namespace never overlap.
+    pub(super) backoffs: Mutex<HashMap<String, Backoff>>,
+}
+
+/// When to look again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Again {
+    /// At the latest at this instant.
+    pub(super) at: Option<Instant>,
+}
+
+impl<C: Controller> Passes<C> {
+    /// Observes, plans and, when this process leads, reports and acts.
+    pub(super) async fn run(self: Arc<Self>, namespace: String) -> Again {
+        if !*self.leading.borrow() {
+            return Again::default();
+        }
+        let mut backoff = self.take_backoff(&namespace);
+        let again = self.pass(&namespace, &mut backoff).await;
+        self.put_backoff(namespace, backoff);
+        again
+    }
+
+    async fn pass(&self, namespace: &str, backoff: &mut Backoff) -> Again {
+        let Some(intent) = self.decide(namespace, backoff) else { return Again::default() };
+        let next = intent.next;
+        let wanted: Vec<String> = keys(&intent);
+        let mut news = backoff.retain(|key| wanted.iter().any(|wanted| wanted == key));
+        match self.report(namespace, intent.statuses, backoff).await {
+            Reported::Written => self.events.publish(intent.notices),
+            // Someone changed the object in between: the watch brings it, and the plan is made anew.
+            Reported::Outdated => return Again { at: Some(Instant::now() + OUTDATED) },
+            // What is not remembered must not be done.
+            Reported::Failed => return Again { at: backoff.next() },
+        }
+        for write in &intent.writes {
+            let key = write.key();
+            if !*self.leading.borrow() || !backoff.may_try(&key, Instant::now()) {
+                continue;
+            }
+            match write.make(&self.client, namespace).await {
+                Ok(()) => news |= backoff.succeeded(&key),
+                Err(error) => {
+                    tracing::warn!(namespace, object = key, %error, "write failed; trying again later");
+                    news |= backoff.failed(&key, error.to_string(), Instant::now());
+                }
+            }
+        }
+        let deadline = next.map(|next| instant_of(next));
+        // What failed, or no longer fails, is said in a pass of its own: it starts from the newest objects.
+        let failure = if news { Some(Instant::now()) } else { backoff.next() };
+        Again { at: deadline.into_iter().chain(failure).min() }
+    }
+
+    fn decide(&self, namespace: &str, backoff: &Backoff) -> Option<Intent> {
+        let now = Timestamp::now();
+        // Whole seconds, as the API server keeps them: a status is then equal to what is read back.
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        self.controller.decide(&self.cache, namespace, &backoff.errors(), now)
+    }
+
+    async fn report(&self, namespace: &str, statuses: Vec<Status>, backoff: &mut Backoff) -> Reported {
+        let mut reported = Reported::Written;
+        for status in statuses {
+            let key = status.key();
+            if !backoff.may_try(&key, Instant::now()) {
+                reported = Reported::Failed;
+                continue;
+            }
+            match status.write(&self.client, namespace).await {
+                Ok(_) => {
+                    backoff.succeeded(&key);
+                }
+                Err(error) if error.is_conflict() || error.is_not_found() => return Reported::Outdated,
+                Err(error) => {
+                    tracing::warn!(namespace, object = key, %error, "status not written; trying again later");
+                    backoff.failed(&key, error.to_string(), Instant::now());
+                    reported = Reported::Failed;
+                }
+            }
+        }
+        reported
+    }
+
+    fn take_backoff(&self, namespace: &str) -> Backoff {
+        let mut all = self.backoffs.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(namespace).unwrap_or_default()
+    }
+
+    fn put_backoff(&self, namespace: String, backoff: Backoff) {
+        if backoff.next().is_some() {
+            self.backoffs.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace, backoff);
+        }
+    }
+}
+
+/// How long to wait for the watch to bring what was written in between, before planning again anyway.
+const OUTDATED: std::time::Duration = std::time::Duration::from_millis(500);
+
+enum Reported {
+    Written,
+    Outdated,
+    Failed,
+}
+
+fn keys(intent: &Intent) -> Vec<String> {
+    let statuses = intent.statuses.iter().map(Status::key);
+    statuses.chain(intent.writes.iter().map(super::Write::key)).collect()
+}
+
+fn instant_of(time: Timestamp) -> Instant {
+    let wait = time.duration_since(Timestamp::now());
+    // A little later than the second that the plan names, as its clock has whole seconds.
+    let wait = std::time::Duration::try_from(wait).unwrap_or_default() + std::time::Duration::from_millis(20);
+    Instant::now() + wait
+}

@@ -1,0 +1,188 @@
+//! One watch for each kind; kinds may be installed later, or never.
+
+use std::collections::HashMap;
+
+use api::{DynamicObject, service::Kind};
+use futures::{StreamExt, TryStreamExt, pin_mut};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{
+    Api, Client,
+    core::{ApiResource, GroupVersionKind, PartialObjectMeta},
+    runtime::{WatchStreamExt, watcher},
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use super::{
+    Watched,
+    cache::{Cache, Seen},
+};
+
+/// Where a change goes: the namespace, or `None` for all of them.
+pub(super) type Touched = mpsc::UnboundedSender<Option<String>>;
+
+/// Watches every kind until the process ends.
+pub(super) struct Watches {
+    client: Client,
+    cache: Cache,
+    touched: Touched,
+    scope: Option<String>,
+    running: HashMap<Kind, JoinHandle<()>>,
+}
+
+impl Watches {
+    pub(super) fn new(client: Client, cache: Cache, touched: Touched, scope: Option<String>) -> Self {
+        Self { client, cache, touched, scope, running: HashMap::new() }
+    }
+
+    /// Follows the CRDs and keeps exactly the watches of the installed kinds running.
+    pub(super) async fn run(mut self, watched: Vec<Watched>) {
+        let by_crd: HashMap<String, Watched> =
+            watched.iter().filter(|kind| !kind.kind.group.is_empty()).map(|w| (w.kind.crd_name(), w.clone())).collect();
+        for builtin in watched.iter().filter(|kind| kind.kind.group.is_empty()) {
+            self.start(builtin);
+        }
+        let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(self.client.clone());
+        let events = watcher(api, watcher::Config::default().any_semantic()).default_backoff();
+        pin_mut!(events);
+        let mut listed: Vec<String> = Vec::new();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(watcher::Event::Init) => listed.clear(),
+                Ok(watcher::Event::InitApply(crd)) => listed.extend(crd.metadata.name),
+                Ok(watcher::Event::InitDone) => {
+                    for (name, kind) in &by_crd {
+                        if listed.contains(name) { self.start(kind) } else { self.stop(kind.kind) }
+                    }
+                }
+                Ok(watcher::Event::Apply(crd)) => {
+                    if let Some(kind) = crd.metadata.name.and_then(|name| by_crd.get(&name)) {
+                        self.start(kind);
+                    }
+                }
+                Ok(watcher::Event::Delete(crd)) => {
+                    if let Some(kind) = crd.metadata.name.and_then(|name| by_crd.get(&name)) {
+                        self.stop(kind.kind);
+                    }
+                }
+                Err(error) => self.without_crds(&by_crd, &error),
+            }
+        }
+    }
+
+    /// Without the right to see CRDs every kind is tried: better than knowing nothing.
+    fn without_crds(&mut self, by_crd: &HashMap<String, Watched>, error: &watcher::Error) {
+        tracing::warn!(%error, "CustomResourceDefinitions cannot be watched; trying every kind");
+        for kind in by_crd.values() {
+            self.start(kind);
+        }
+    }
+
+    fn start(&mut self, watched: &Watched) {
+        if self.running.get(&watched.kind).is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        let api = api_of(&self.client, &watched.kind, self.scope.as_deref());
+        let mut config = watcher::Config::default().any_semantic();
+        if let Some(label) = &watched.label {
+            config = config.labels(label);
+        }
+        let follow = follow(api, config, watched.kind, self.cache.clone(), self.touched.clone());
+        self.running.insert(watched.kind, tokio::spawn(follow));
+    }
+
+    fn stop(&mut self, kind: Kind) {
+        if let Some(task) = self.running.remove(&kind) {
+            task.abort();
+        }
+        if self.cache.mark(kind, Seen::Absent) {
+            tracing::info!(kind = kind.kind, "kind is not installed");
+            let _ = self.touched.send(None);
+        }
+    }
+}
+
+/// The API of a kind, in one namespace or in all.
+pub(crate) fn api_of(client: &Client, kind: &Kind, namespace: Option<&str>) -> Api<DynamicObject> {
+    let resource = resource(kind);
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
+}
+
+/// The API resource of a kind.
+pub(crate) fn resource(kind: &Kind) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(kind.group, kind.version, kind.kind), kind.plural)
+}
+
+async fn follow(api: Api<DynamicObject>, config: watcher::Config, kind: Kind, cache: Cache, touched: Touched) {
+    let events = watcher(api, config).default_backoff().modify(slim);
+    pin_mut!(events);
+    loop {
+        match events.try_next().await {
+            Ok(Some(watcher::Event::Init)) => cache.begin(kind),
+            Ok(Some(watcher::Event::InitApply(object))) => cache.listed(kind, object),
+            Ok(Some(watcher::Event::InitDone)) => {
+                for namespace in cache.complete(kind) {
+                    let _ = touched.send(Some(namespace));
+                }
+                let _ = touched.send(None);
+            }
+            Ok(Some(watcher::Event::Apply(object))) => {
+                let _ = touched.send(Some(cache.put(kind, object)));
+            }
+            Ok(Some(watcher::Event::Delete(object))) => {
+                let _ = touched.send(Some(cache.remove(kind, &object)));
+            }
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(kind = kind.kind, %error, "watch failed; trying again");
+                if cache.mark(kind, Seen::Unreadable(error.to_string())) {
+                    let _ = touched.send(None);
+                }
+            }
+        }
+    }
+}
+
+/// Drops what nobody reads and what takes most of the memory.
+fn slim(object: &mut DynamicObject) {
+    object.metadata.managed_fields = None;
+    if let Some(annotations) = &mut object.metadata.annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+}
+
+/// Reads a namespace once, for commands that do not watch.
+pub(crate) async fn read_once(
+    client: &Client,
+    watched: &[Watched],
+    namespace: &str,
+) -> Result<Cache, crate::client::CallError> {
+    let cache = Cache::default();
+    for Watched { kind, label } in watched {
+        let api = api_of(client, kind, Some(namespace));
+        let mut params = kube::api::ListParams::default();
+        if let Some(label) = label {
+            params = params.labels(label);
+        }
+        match crate::client::call(api.list(&params)).await {
+            Ok(list) => {
+                cache.begin(*kind);
+                for mut object in list.items {
+                    slim(&mut object);
+                    // Items of a list do not carry their type.
+                    object.types =
+                        Some(kube::core::TypeMeta { api_version: kind.api_version(), kind: kind.kind.to_owned() });
+                    cache.listed(*kind, object);
+                }
+                cache.complete(*kind);
+            }
+            Err(error) if error.is_not_found() => {
+                cache.mark(*kind, Seen::Absent);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(cache)
+}

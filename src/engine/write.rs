@@ -1,0 +1,125 @@
+//! Writes to the API server. Server-side apply wherever the operator owns fields.
+
+use api::{DynamicObject, service::Kind};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, Preconditions, ValidationDirective},
+};
+use serde_json::{Value, json};
+
+use super::watch::api_of;
+use crate::client::{CallError, call};
+
+/// A write.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Apply an object.
+    Apply {
+        /// The kind.
+        kind: Kind,
+        /// The field manager.
+        manager: &'static str,
+        /// Whether fields of other managers are taken over.
+        force: bool,
+        /// The apply body, with its name.
+        object: Value,
+    },
+    /// Delete this very object.
+    Delete {
+        /// The kind.
+        kind: Kind,
+        /// The name.
+        name: String,
+        /// The uid.
+        uid: String,
+    },
+    /// Remove an annotation.
+    RemoveAnnotation {
+        /// The kind.
+        kind: Kind,
+        /// The name.
+        name: String,
+        /// The annotation.
+        annotation: String,
+    },
+}
+
+/// A status to write.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// The kind.
+    pub kind: Kind,
+    /// The name.
+    pub name: String,
+    /// The resource version it is based on: a write over a newer object is refused, and planned again.
+    pub resource_version: String,
+    /// The status.
+    pub status: Value,
+}
+
+impl Write {
+    /// `Kind/name`.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Apply { kind, object, .. } => format!("{}/{}", kind.kind, name_of(object)),
+            Self::Delete { kind, name, .. } | Self::RemoveAnnotation { kind, name, .. } => {
+                format!("{}/{name}", kind.kind)
+            }
+        }
+    }
+
+    /// Makes the write. A delete of what is gone already is a success.
+    pub(super) async fn make(&self, client: &Client, namespace: &str) -> Result<(), CallError> {
+        match self {
+            Self::Apply { kind, manager, force, object } => {
+                let api = api_of(client, kind, Some(namespace));
+                let params = PatchParams {
+                    force: *force,
+                    // A field that the kind does not know is an error that names it, not a silent drop.
+                    field_validation: Some(ValidationDirective::Strict),
+                    ..PatchParams::apply(manager)
+                };
+                call(api.patch(name_of(object), &params, &Patch::Apply(object))).await.map(|_| ())
+            }
+            Self::Delete { kind, name, uid } => {
+                let api = api_of(client, kind, Some(namespace));
+                let preconditions = Preconditions { uid: Some(uid.clone()), resource_version: None };
+                let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+                match call(api.delete(name, &params)).await {
+                    Err(error) if !error.is_not_found() => Err(error),
+                    _ => Ok(()),
+                }
+            }
+            Self::RemoveAnnotation { kind, name, annotation } => {
+                let api = api_of(client, kind, Some(namespace));
+                let patch = json!({"metadata": {"annotations": {annotation: null}}});
+                call(api.patch(name, &PatchParams::default(), &Patch::Merge(patch))).await.map(|_| ())
+            }
+        }
+    }
+}
+
+fn name_of(object: &Value) -> &str {
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+}
+
+impl Status {
+    /// `Kind/name`, with the subresource: its failures are not those of the object.
+    pub fn key(&self) -> String {
+        format!("{}/{} status", self.kind.kind, self.name)
+    }
+
+    /// Writes the status; answers the new resource version.
+    pub(super) async fn write(&self, client: &Client, namespace: &str) -> Result<String, CallError> {
+        let api: Api<DynamicObject> = api_of(client, &self.kind, Some(namespace));
+        let body = json!({
+            "apiVersion": self.kind.api_version(),
+            "kind": self.kind.kind,
+            "metadata": {"name": self.name, "resourceVersion": self.resource_version},
+            "status": self.status,
+        });
+        let params = PatchParams::apply(api::manager::STATUS).force();
+        let written = call(api.patch_status(&self.name, &params, &Patch::Apply(body))).await?;
+        Ok(written.metadata.resource_version.unwrap_or_default())
+    }
+}

@@ -1,0 +1,101 @@
+//! The other generated manifests: what the operator may do, and that all of them apply.
+
+use api::{
+    GROUP, MANAGED_BY, dataplane, manager,
+    service::{self, CONFIG_MAP, Kind, Objects, SERVICES},
+};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams},
+    core::GroupVersionKind,
+};
+use serde_json::{Value, json};
+use testbed::{
+    cluster::{self, Cluster, User},
+    fixtures,
+};
+
+fn api_of(client: &Client, namespace: &str, kind: &Kind) -> Api<DynamicObject> {
+    let gvk = GroupVersionKind::gvk(kind.group, kind.version, kind.kind);
+    Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk_with_plural(&gvk, kind.plural))
+}
+
+async fn operator() -> (&'static Cluster, Client, String) {
+    let cluster = cluster::shared().await.unwrap();
+    (cluster, cluster.client_of(User::Operator).await.unwrap(), cluster.namespace("rbac").await.unwrap())
+}
+
+fn child(kind: &Kind, name: &str) -> Patch<Value> {
+    Patch::Apply(json!({
+        "apiVersion": kind.api_version(),
+        "kind": kind.kind,
+        "metadata": {"name": name, "labels": {MANAGED_BY.0: MANAGED_BY.1}},
+    }))
+}
+
+/// The names of objects that a row of this kind may have.
+fn names(kind: &Kind) -> Vec<&'static str> {
+    let rows = SERVICES.iter().filter(|row| row.kind == *kind);
+    rows.map(|row| match row.objects {
+        Objects::One { name, .. } => name,
+        Objects::Each { .. } => "any",
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn the_operator_may_write_every_kind_of_the_table() {
+    let (_, client, namespace) = operator().await;
+    let params = PatchParams::apply(manager::CHILDREN).force();
+    for kind in service::kinds() {
+        let api = api_of(&client, &namespace, &kind);
+        for name in names(&kind) {
+            api.patch(name, &params, &child(&kind, name)).await.unwrap();
+            api.get(name).await.unwrap();
+            api.delete(name, &Default::default()).await.unwrap();
+        }
+        Api::<DynamicObject>::list(&api, &ListParams::default()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_operator_may_not_write_what_belongs_to_others() {
+    let (cluster, client, namespace) = operator().await;
+    let forbidden = |error: kube::Error| matches!(error, kube::Error::Api(status) if status.code == 403);
+    let params = PatchParams::apply(manager::CHILDREN).force();
+    let control_plane =
+        Kind { group: GROUP, version: "v1beta1", kind: "OpenStackControlPlane", plural: "openstackcontrolplanes" };
+    for (kind, name) in [
+        (CONFIG_MAP, "somebodys-config"),
+        (dataplane::NODE_SET, "edpm"),
+        (dataplane::DEPLOYMENT, "edpm"),
+        (control_plane, fixtures::NAME),
+    ] {
+        let api = api_of(&client, &namespace, &kind);
+        api.list(&ListParams::default()).await.unwrap();
+        assert!(forbidden(api.patch(name, &params, &child(&kind, name)).await.unwrap_err()), "{}", kind.kind);
+    }
+    // Its status is the operator's.
+    let plane = fixtures::small_control_plane(&namespace);
+    cluster.apply(plane.clone()).await.unwrap();
+    let status = json!({
+        "apiVersion": plane["apiVersion"],
+        "kind": plane["kind"],
+        "metadata": {"name": fixtures::NAME},
+        "status": {"deployedVersion": "1.0.0"},
+    });
+    let api = api_of(&client, &namespace, &control_plane);
+    api.patch_status(fixtures::NAME, &PatchParams::apply(manager::STATUS), &Patch::Apply(status)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_kustomization_has_every_manifest() {
+    let cluster = cluster::shared().await.unwrap();
+    let output = cluster.kubectl(["kustomize", &testbed::root().join("manifests").to_string_lossy()]).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for kind in ["CustomResourceDefinition", "ClusterRole", "Deployment", "ValidatingAdmissionPolicyBinding"] {
+        assert!(text.contains(&format!("kind: {kind}\n")), "{kind}");
+    }
+    assert!(text.contains("name: OPENSTACK_RELEASE_VERSION"), "the Deployment brings a version");
+}
