@@ -16,11 +16,8 @@ mod queue;
 mod watch;
 mod write;
 
-use std::sync::Arc;
-
-use api::{DynamicObject, service::Kind};
+use api::service::Kind;
 use jiff::Timestamp;
-use kube::runtime::events::Event;
 
 pub use cache::{Cache, Seen};
 pub use queue::{Options, run};
@@ -36,14 +33,6 @@ pub struct Watched {
     pub label: Option<String>,
 }
 
-/// An event about a root object.
-pub struct Notice {
-    /// The object.
-    pub about: Arc<DynamicObject>,
-    /// The event.
-    pub event: Event,
-}
-
 /// What a pass is to write, and when to look again.
 #[derive(Default)]
 pub struct Intent {
@@ -51,8 +40,6 @@ pub struct Intent {
     pub statuses: Vec<Status>,
     /// The writes, in order; one that fails does not keep the others from being made.
     pub writes: Vec<Write>,
-    /// The events, once the statuses are written.
-    pub notices: Vec<Notice>,
     /// When to look again although nothing changed.
     pub next: Option<Timestamp>,
 }

@@ -14,7 +14,7 @@ use plan::release::{About, Action, Bundle, Kinds, Meta, Note, Plan, Root, Surplu
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::engine::{Cache, Controller, Failures, Intent, Notice, Seen, Status, Watched, Write};
+use crate::engine::{Cache, Controller, Failures, Intent, Seen, Status, Watched, Write};
 
 const VERSION: Kind =
     Kind { group: api::GROUP, version: api::API_VERSION, kind: "OpenStackVersion", plural: "openstackversions" };
@@ -57,7 +57,7 @@ impl Controller for Release {
 
     fn decide(&self, cache: &Cache, namespace: &str, failures: &Failures, now: Timestamp) -> Option<Intent> {
         let world = world(cache, namespace, self.bundle.clone(), failures, now)?;
-        Some(intent(&world, plan(&world), cache))
+        Some(intent(&world, plan(&world)))
     }
 }
 
@@ -139,7 +139,7 @@ fn surplus(kind: &Kind, object: &DynamicObject) -> Surplus {
 }
 
 /// The plan as writes.
-fn intent(world: &World, plan: Plan, cache: &Cache) -> Intent {
+fn intent(world: &World, plan: Plan) -> Intent {
     let Plan { statuses, actions, notes, next } = plan;
     let mut changed = Vec::new();
     if let (Some(root), Some(status)) = (&world.version, &statuses.version) {
@@ -153,12 +153,17 @@ fn intent(world: &World, plan: Plan, cache: &Cache) -> Intent {
         let conditions = |surplus: &Surplus| BTreeMap::from([("conditions", surplus.conditions.clone())]);
         changed.extend(status_write(kind, &after.meta, &conditions(before), &conditions(after)));
     }
-    Intent {
-        statuses: changed,
-        writes: actions.into_iter().filter_map(|action| write(world, action)).collect(),
-        notices: notes.into_iter().filter_map(|note| notice(world, note, cache)).collect(),
-        next,
+    for note in notes {
+        let kind = match note.about {
+            About::Version => VERSION,
+            About::ControlPlane => CONTROL_PLANE,
+        };
+        if let Some(status) = changed.iter_mut().find(|status| status.kind == kind) {
+            status.events.push(event(note));
+        }
     }
+    let writes = actions.into_iter().filter_map(|action| write(world, action)).collect();
+    Intent { statuses: changed, writes, next }
 }
 
 /// A status is written only when it says something new.
@@ -171,6 +176,7 @@ fn status_write<T: Serialize + PartialEq>(kind: Kind, meta: &Meta, before: &T, a
         name: meta.name.clone(),
         resource_version: meta.resource_version.clone(),
         status: serde_json::to_value(after).unwrap_or_default(),
+        events: Vec::new(),
     })
 }
 
@@ -202,21 +208,14 @@ fn write(world: &World, action: Action) -> Option<Write> {
     })
 }
 
-fn notice(world: &World, note: Note, cache: &Cache) -> Option<Notice> {
-    let (kind, name) = match note.about {
-        About::Version => (VERSION, &world.version.as_ref()?.meta.name),
-        About::ControlPlane => (CONTROL_PLANE, &world.control_plane.as_ref()?.meta.name),
-    };
-    let objects = cache.objects(&kind, &world.namespace);
-    let about = objects.into_iter().find(|object| object.metadata.name.as_ref() == Some(name))?;
-    let event = Event {
+fn event(note: Note) -> Event {
+    Event {
         type_: if note.warning { EventType::Warning } else { EventType::Normal },
         reason: note.reason.to_string(),
         note: Some(shortened(note.message)),
         action: "Reconcile".to_owned(),
         secondary: None,
-    };
-    Some(Notice { about, event })
+    }
 }
 
 /// The API server takes at most 1024 bytes.

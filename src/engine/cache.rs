@@ -51,6 +51,11 @@ impl Cache {
         })
     }
 
+    /// One object.
+    pub fn object(&self, kind: &Kind, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+        self.read(|kinds| kinds.get(kind)?.namespaces.get(namespace)?.get(name).cloned())
+    }
+
     /// The namespaces that have objects of a kind.
     pub fn namespaces(&self, kind: &Kind) -> Vec<String> {
         self.read(|kinds| kinds.get(kind).map(|cache| cache.namespaces.keys().cloned().collect()).unwrap_or_default())
@@ -113,6 +118,24 @@ impl Cache {
             namespaces.entry(namespace.clone()).or_default().insert(name, Arc::new(object));
         });
         namespace
+    }
+
+    /// Takes what a write of our own answered, unless a watch has brought something since `before` was read: the next
+    /// pass then does not write the same again, and does not base its status on an outdated object.
+    pub(super) fn written(&self, kind: Kind, before: Option<&Arc<DynamicObject>>, object: DynamicObject) {
+        let (namespace, name) = key(&object);
+        self.write(|kinds| {
+            let Some(cache) = kinds.get_mut(&kind).filter(|cache| cache.seen == Seen::Synced) else { return };
+            let objects = cache.namespaces.entry(namespace).or_default();
+            let unchanged = match (before, objects.get(&name)) {
+                (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+                (None, None) => true,
+                _ => false,
+            };
+            if unchanged {
+                objects.insert(name, Arc::new(object));
+            }
+        });
     }
 
     /// An object is gone; tells its namespace.

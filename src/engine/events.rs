@@ -4,42 +4,40 @@ use api::DynamicObject;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client,
-    runtime::events::{Recorder, Reporter},
+    runtime::events::{Event, Recorder, Reporter},
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::Notice;
 use crate::client::DEADLINE;
 
 /// Takes the events of all passes.
 #[derive(Clone)]
 pub(super) struct Events {
-    sender: mpsc::UnboundedSender<Notice>,
+    sender: mpsc::UnboundedSender<(ObjectReference, Event)>,
 }
 
 impl Events {
     /// Starts the publisher. The task ends when every clone of the sender is gone and all is published.
     pub(super) fn start(client: Client, instance: String) -> (Self, JoinHandle<()>) {
-        let (sender, mut notices) = mpsc::unbounded_channel::<Notice>();
+        let (sender, mut notices) = mpsc::unbounded_channel::<(ObjectReference, Event)>();
         let reporter = Reporter { controller: "openstack-release-operator".to_owned(), instance: Some(instance) };
         let recorder = Recorder::new(client, reporter);
         let task = tokio::spawn(async move {
-            while let Some(notice) = notices.recv().await {
-                let reference = reference(&notice.about);
-                match tokio::time::timeout(DEADLINE, recorder.publish(&notice.event, &reference)).await {
+            while let Some((about, event)) = notices.recv().await {
+                match tokio::time::timeout(DEADLINE, recorder.publish(&event, &about)).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::warn!(%error, reason = notice.event.reason, "event not published"),
-                    Err(_) => tracing::warn!(reason = notice.event.reason, "event not published in time"),
+                    Ok(Err(error)) => tracing::warn!(%error, reason = event.reason, "event not published"),
+                    Err(_) => tracing::warn!(reason = event.reason, "event not published in time"),
                 }
             }
         });
         (Self { sender }, task)
     }
 
-    /// Publishes, after what was given before.
-    pub(super) fn publish(&self, notices: Vec<Notice>) {
-        for notice in notices {
-            let _ = self.sender.send(notice);
+    /// Publishes events about an object, after what was given before.
+    pub(super) fn publish(&self, about: &DynamicObject, events: Vec<Event>) {
+        for event in events {
+            let _ = self.sender.send((reference(about), event));
         }
     }
 }

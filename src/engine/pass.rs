@@ -6,11 +6,12 @@ use std::{
     time::Instant,
 };
 
+use api::{DynamicObject, service::Kind};
 use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::watch;
 
-use super::{Cache, Controller, Intent, backoff::Backoff, events::Events, write::Status};
+use super::{Cache, Controller, Intent, backoff::Backoff, events::Events, watch::slim, write::Status};
 
 /// What a pass needs; shared by all passes of a controller.
 pub(super) struct Passes<C> {
@@ -48,7 +49,7 @@ impl<C: Controller> Passes<C> {
         let wanted: Vec<String> = keys(&intent);
         let mut news = backoff.retain(|key| wanted.iter().any(|wanted| wanted == key));
         match self.report(namespace, intent.statuses, backoff).await {
-            Reported::Written => self.events.publish(intent.notices),
+            Reported::Written => {}
             // Someone changed the object in between: the watch brings it, and the plan is made anew.
             Reported::Outdated => return Again { at: Some(Instant::now() + OUTDATED) },
             // What is not remembered must not be done.
@@ -59,8 +60,13 @@ impl<C: Controller> Passes<C> {
             if !*self.leading.borrow() || !backoff.may_try(&key, Instant::now()) {
                 continue;
             }
+            let (kind, name) = write.target();
+            let before = self.cache.object(kind, namespace, name);
             match write.make(&self.client, namespace).await {
-                Ok(()) => news |= backoff.succeeded(&key),
+                Ok(written) => {
+                    self.keep(*kind, before.as_ref(), written);
+                    news |= backoff.succeeded(&key);
+                }
                 Err(error) => {
                     tracing::warn!(namespace, object = key, %error, "write failed; trying again later");
                     news |= backoff.failed(&key, error.to_string(), Instant::now());
@@ -88,8 +94,11 @@ impl<C: Controller> Passes<C> {
                 reported = Reported::Failed;
                 continue;
             }
+            let before = self.cache.object(&status.kind, namespace, &status.name);
             match status.write(&self.client, namespace).await {
-                Ok(_) => {
+                Ok(written) => {
+                    self.events.publish(&written, status.events);
+                    self.keep(status.kind, before.as_ref(), Some(written));
                     backoff.succeeded(&key);
                 }
                 Err(error) if error.is_conflict() || error.is_not_found() => return Reported::Outdated,
@@ -101,6 +110,13 @@ impl<C: Controller> Passes<C> {
             }
         }
         reported
+    }
+
+    fn keep(&self, kind: Kind, before: Option<&Arc<DynamicObject>>, written: Option<DynamicObject>) {
+        if let Some(mut written) = written {
+            slim(&mut written);
+            self.cache.written(kind, before, written);
+        }
     }
 
     fn take_backoff(&self, namespace: &str) -> Backoff {

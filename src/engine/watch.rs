@@ -146,7 +146,7 @@ async fn follow(api: Api<DynamicObject>, config: watcher::Config, kind: Kind, ca
 }
 
 /// Drops what nobody reads and what takes most of the memory.
-fn slim(object: &mut DynamicObject) {
+pub(super) fn slim(object: &mut DynamicObject) {
     object.metadata.managed_fields = None;
     if let Some(annotations) = &mut object.metadata.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");

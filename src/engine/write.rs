@@ -4,6 +4,7 @@ use api::{DynamicObject, service::Kind};
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, Preconditions, ValidationDirective},
+    runtime::events::Event,
 };
 use serde_json::{Value, json};
 
@@ -45,7 +46,6 @@ pub enum Write {
 }
 
 /// A status to write.
-#[derive(Clone, Debug)]
 pub struct Status {
     /// The kind.
     pub kind: Kind,
@@ -55,21 +55,27 @@ pub struct Status {
     pub resource_version: String,
     /// The status.
     pub status: Value,
+    /// What it says that is worth an Event, once it is written.
+    pub events: Vec<Event>,
 }
 
 impl Write {
     /// `Kind/name`.
     pub fn key(&self) -> String {
+        let (kind, name) = self.target();
+        format!("{}/{name}", kind.kind)
+    }
+
+    /// The kind and the name of what is written.
+    pub(super) fn target(&self) -> (&Kind, &str) {
         match self {
-            Self::Apply { kind, object, .. } => format!("{}/{}", kind.kind, name_of(object)),
-            Self::Delete { kind, name, .. } | Self::RemoveAnnotation { kind, name, .. } => {
-                format!("{}/{name}", kind.kind)
-            }
+            Self::Apply { kind, object, .. } => (kind, name_of(object)),
+            Self::Delete { kind, name, .. } | Self::RemoveAnnotation { kind, name, .. } => (kind, name),
         }
     }
 
-    /// Makes the write. A delete of what is gone already is a success.
-    pub(super) async fn make(&self, client: &Client, namespace: &str) -> Result<(), CallError> {
+    /// Makes the write and answers what the object is then. A delete of what is gone already is a success.
+    pub(super) async fn make(&self, client: &Client, namespace: &str) -> Result<Option<DynamicObject>, CallError> {
         match self {
             Self::Apply { kind, manager, force, object } => {
                 let api = api_of(client, kind, Some(namespace));
@@ -79,7 +85,7 @@ impl Write {
                     field_validation: Some(ValidationDirective::Strict),
                     ..PatchParams::apply(manager)
                 };
-                call(api.patch(name_of(object), &params, &Patch::Apply(object))).await.map(|_| ())
+                call(api.patch(name_of(object), &params, &Patch::Apply(object))).await.map(Some)
             }
             Self::Delete { kind, name, uid } => {
                 let api = api_of(client, kind, Some(namespace));
@@ -87,13 +93,14 @@ impl Write {
                 let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
                 match call(api.delete(name, &params)).await {
                     Err(error) if !error.is_not_found() => Err(error),
-                    _ => Ok(()),
+                    // The watch tells when it is really gone.
+                    _ => Ok(None),
                 }
             }
             Self::RemoveAnnotation { kind, name, annotation } => {
                 let api = api_of(client, kind, Some(namespace));
                 let patch = json!({"metadata": {"annotations": {annotation: null}}});
-                call(api.patch(name, &PatchParams::default(), &Patch::Merge(patch))).await.map(|_| ())
+                call(api.patch(name, &PatchParams::default(), &Patch::Merge(patch))).await.map(Some)
             }
         }
     }
@@ -109,8 +116,8 @@ impl Status {
         format!("{}/{} status", self.kind.kind, self.name)
     }
 
-    /// Writes the status; answers the new resource version.
-    pub(super) async fn write(&self, client: &Client, namespace: &str) -> Result<String, CallError> {
+    /// Writes the status and answers what the object is then.
+    pub(super) async fn write(&self, client: &Client, namespace: &str) -> Result<DynamicObject, CallError> {
         let api: Api<DynamicObject> = api_of(client, &self.kind, Some(namespace));
         let body = json!({
             "apiVersion": self.kind.api_version(),
@@ -119,7 +126,6 @@ impl Status {
             "status": self.status,
         });
         let params = PatchParams::apply(api::manager::STATUS).force();
-        let written = call(api.patch_status(&self.name, &params, &Patch::Apply(body))).await?;
-        Ok(written.metadata.resource_version.unwrap_or_default())
+        call(api.patch_status(&self.name, &params, &Patch::Apply(body))).await
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Tests share one cluster (`testbed::cluster::shared`) and each works in a namespace of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+// `json!` values are made for one call.
+#![allow(clippy::needless_pass_by_value)]
 
 mod admission;
 mod manifests;

@@ -6,7 +6,7 @@ use api::{
 };
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ async fn the_operator_may_write_every_kind_of_the_table() {
         for name in names(&kind) {
             api.patch(name, &params, &child(&kind, name)).await.unwrap();
             api.get(name).await.unwrap();
-            api.delete(name, &Default::default()).await.unwrap();
+            api.delete(name, &DeleteParams::default()).await.unwrap();
         }
         Api::<DynamicObject>::list(&api, &ListParams::default()).await.unwrap();
     }

@@ -70,7 +70,7 @@ fn files(manifests: &Path) -> anyhow::Result<Files> {
 fn yaml<T: Serialize>(comment: &str, objects: &[T]) -> anyhow::Result<String> {
     let mut text = HEADER.to_owned();
     for line in comment.lines() {
-        text.push_str(&format!("# {line}").trim_end());
+        text.push_str(format!("# {line}").trim_end());
         text.push('\n');
     }
     for object in objects {
@@ -133,4 +133,28 @@ fn write(manifests: &Path, files: &Files, stale: &[String]) -> anyhow::Result<()
         println!("wrote manifests/{name}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_output_depends_on_nothing_but_the_tables_and_the_releases() {
+        let manifests = root().join("manifests");
+        let (first, second) = (files(&manifests).unwrap(), files(&manifests).unwrap());
+        assert_eq!(first, second);
+        for (name, text) in &first {
+            assert!(text.starts_with(HEADER), "{name}");
+            assert!(text.ends_with('\n') && !text.contains(" \n"), "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_release_the_manifests_are_complete() {
+        let files = files(Path::new("no-such-folder")).unwrap();
+        assert!(!files["operator/deployment.yaml"].contains("OPENSTACK_RELEASE_VERSION"));
+        assert!(files["kustomization.yaml"].contains("admission/openstackversion-target.yaml"));
+    }
 }

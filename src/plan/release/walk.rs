@@ -264,13 +264,16 @@ fn judge_services(scene: &Scene<'_>, step: StepName) -> Judgement {
             .collect();
         return Judgement::not_needed(why.join("; "));
     }
-    let mut missing = asked_for.iter().filter_map(|wanted| children::why_not_done(scene, wanted));
+    let mut missing = asked_for.iter().filter_map(|wanted| {
+        children::why_not_done(scene, wanted).map(|(reason, message)| (wanted.service.name, reason, message))
+    });
     match missing.next() {
         None => Judgement::Met,
-        Some((reason, first)) => {
-            let rest: Vec<String> = missing.map(|(_, message)| message).collect();
-            let message = if rest.is_empty() { first } else { format!("{first}; {}", rest.join("; ")) };
-            Judgement::Unmet { reason, message }
+        Some((_, reason, first)) => {
+            // One in full; the lines of the services have the others.
+            let rest: Vec<&str> = missing.map(|(name, ..)| name).collect();
+            let more = if rest.is_empty() { String::new() } else { format!("; also waiting: {}", rest.join(", ")) };
+            Judgement::Unmet { reason, message: format!("{first}{more}") }
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Warnings about custom images: the request goes through, and the client is told.
 
-use api::annotation::SKIP_CUSTOM_IMAGES;
-use serde_json::{Value, json};
+use api::{
+    annotation::SKIP_CUSTOM_IMAGES,
+    image::{BACKEND_MAPS, IMAGES},
+};
+use serde_json::{Map, Value, json};
 use testbed::fixtures::{NAME, full_control_plane};
 
 use super::scene::{Answer, CONTROL_PLANES, Scene, VERSIONS};
@@ -39,6 +42,34 @@ async fn single_images_that_stay_are_named() {
     let new = json!({"barbicanAPIImage": null, "novaAPIImage": image("nova:2"), "cinderVolumeImages": {"ceph": null, "pure": image("pure:2")}});
     ask("1.0.1", one, json!({})).await.warned(UNCHANGED, &["Images: glanceAPIImage stays as it was"]);
     ask("1.0.1", new, json!({})).await.warned(UNCHANGED, &["Images: glanceAPIImage stays as it was"]);
+}
+
+#[tokio::test]
+async fn the_largest_set_that_the_schema_allows_is_judged() {
+    let mut images: Map<String, Value> =
+        IMAGES.iter().map(|field| (field.name.to_owned(), json!(image("old:1")))).collect();
+    for map in BACKEND_MAPS {
+        let backends: Map<_, _> = (0..64).map(|index| (format!("backend-{index}"), json!(image("old:1")))).collect();
+        images.insert(map.name.to_owned(), Value::Object(backends));
+    }
+    let scene = Scene::with_version("many", json!({"targetVersion": "1.0.0", "customContainerImages": images})).await;
+    let versions: Map<_, _> = (0..64).map(|patch| (format!("1.0.{patch}"), json!({}))).collect();
+    scene
+        .set_status(json!({
+            "availableVersion": "1.0.1",
+            "deployedVersion": "1.0.0",
+            "containerImageVersionDefaults": versions,
+            "trackedCustomImages": {"1.0.0": images},
+        }))
+        .await;
+    let to = |target: &str, images: &Map<String, Value>| json!({"spec": {"targetVersion": target, "customContainerImages": images}});
+    scene.try_patch(VERSIONS, to("1.0.1", &images)).await.refused("openstackversion-target", &["chosen for 1.0.0"]);
+    scene.try_patch(VERSIONS, to("2.0.0", &images)).await.refused("openstackversion-target", &["1.0.63"]);
+    images.insert("glanceAPIImage".to_owned(), json!(image("new:1")));
+    let answer = scene.try_patch(VERSIONS, to("1.0.1", &images)).await;
+    // Too long a message is replaced by the short one, and warnings are cut.
+    answer.warned(UNCHANGED, &[]);
+    assert!(!answer.names("resulted in error"), "{answer:?}");
 }
 
 async fn with_backends(scene: &Scene, images: Value) -> Answer {

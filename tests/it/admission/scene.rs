@@ -58,14 +58,14 @@ impl Scene {
     }
 
     pub fn version(&self, name: &str, spec: Value) -> Value {
-        self.object("OpenStackVersion", name, spec)
+        self.object("OpenStackVersion", name, &spec)
     }
 
     pub fn control_plane(&self, name: &str, spec: Value) -> Value {
-        self.object("OpenStackControlPlane", name, spec)
+        self.object("OpenStackControlPlane", name, &spec)
     }
 
-    fn object(&self, kind: &str, name: &str, spec: Value) -> Value {
+    fn object(&self, kind: &str, name: &str, spec: &Value) -> Value {
         json!({
             "apiVersion": "core.openstack.org/v1beta1",
             "kind": kind,
@@ -126,8 +126,7 @@ impl Scene {
     }
 
     async fn send(&self, plural: &str, call: Call) -> Answer {
-        let path = format!("/apis/core.openstack.org/v1beta1/namespaces/{}/{plural}", self.namespace);
-        let request = Request::new(path);
+        let request = Request::new(format!("/apis/core.openstack.org/v1beta1/namespaces/{}/{plural}", self.namespace));
         let request = match call {
             Call::Create(params, object) => request.create(&params, object.to_string().into_bytes()),
             Call::Patch("", params, patch) => request.patch(fixtures::NAME, &params, &patch),

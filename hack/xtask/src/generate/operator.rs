@@ -80,7 +80,7 @@ fn env(release: Option<&Release>) -> Vec<Value> {
     let mut env = vec![field("POD_NAME", "metadata.name"), field("POD_NAMESPACE", "metadata.namespace")];
     if let Some(release) = release {
         env.push(json!({"name": "OPENSTACK_RELEASE_VERSION", "value": release.version}));
-        env.push(json!({"name": "OPENSTACK_RELEASE", "value": release.release}));
+        env.push(json!({"name": "OPENSTACK_RELEASE", "value": release.series}));
         env.extend(release.env().map(|(name, value)| json!({"name": name, "value": value})));
     }
     env

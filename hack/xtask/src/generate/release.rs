@@ -17,7 +17,8 @@ pub(super) struct Release {
     /// E.g. `1.0.1`.
     pub version: String,
     /// E.g. `2025.2`.
-    pub release: String,
+    #[serde(rename = "release")]
+    pub series: String,
     /// References by image field.
     pub images: BTreeMap<String, String>,
 }
@@ -54,8 +55,8 @@ pub(super) fn latest(folder: &Path) -> anyhow::Result<Option<Release>> {
 
 fn read(path: &Path) -> anyhow::Result<Release> {
     let found: Release = serde_yaml::from_str(&fs::read_to_string(path)?)?;
-    if !release::is_release(&found.release) {
-        bail!("release: \"{}\" is not an OpenStack release such as 2025.2", found.release);
+    if !release::is_release(&found.series) {
+        bail!("release: \"{}\" is not an OpenStack release such as 2025.2", found.series);
     }
     for (name, reference) in &found.images {
         if !image::release_images().any(|field| field.name == name && field.env().is_some()) {
@@ -66,4 +67,30 @@ fn read(path: &Path) -> anyhow::Result<Release> {
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn release(images: &[(&str, &str)]) -> Release {
+        let images = images.iter().map(|(field, image)| ((*field).to_owned(), (*image).to_owned())).collect();
+        Release { version: "1.0.0".to_owned(), series: "2025.2".to_owned(), images }
+    }
+
+    #[test]
+    fn a_variable_that_two_fields_share_is_there_once() {
+        let release = release(&[("infraDnsmasqImage", "a/neutron:1"), ("neutronAPIImage", "a/neutron:1")]);
+        let env: Vec<_> = release.env().collect();
+        assert_eq!(env, [("RELATED_IMAGE_NEUTRON_API_IMAGE_URL_DEFAULT".to_owned(), "a/neutron:1")]);
+    }
+
+    #[test]
+    fn the_latest_release_of_the_repository_carries_every_image() {
+        let latest = latest(&super::super::root().join("manifests/releases")).unwrap().unwrap();
+        for field in image::release_images().filter(|field| field.env().is_some()) {
+            assert!(latest.images.contains_key(field.name), "{}", field.name);
+        }
+    }
 }

@@ -49,16 +49,19 @@ fn images_change() -> String {
 
 fn unchanged_variables() -> Vec<Named> {
     let maps = cel::texts(BACKEND_MAPS.iter().map(|map| map.name));
-    let mut unchanged = format!(
-        "variables.images.filter(name, !(name in {maps}) && variables.images[name] == variables.before[?name].orValue(''))"
+    let fields = format!(
+        "variables.images.filter(name,\n  \
+           !(name in {maps}) && variables.images[name] == variables.before[?name].orValue('')\n\
+         )"
     );
-    for BackendMap { name, .. } in BACKEND_MAPS {
-        unchanged.push_str(&format!(
-            "\n+ variables.images.?{name}.orValue({{}}).filter(backend,\n  \
+    let backends = BACKEND_MAPS.iter().map(|BackendMap { name, .. }| {
+        format!(
+            "variables.images.?{name}.orValue({{}}).filter(backend,\n  \
                variables.images.{name}[backend] == variables.before.?{name}[?backend].orValue('')\n\
              ).map(backend, '{name}.' + backend)"
-        ));
-    }
+        )
+    });
+    let unchanged = std::iter::once(fields).chain(backends).collect::<Vec<_>>().join(" +\n");
     vec![
         Named::new("images", "object.?spec.?customContainerImages.orValue({})".to_owned()),
         Named::new("before", "oldObject.?spec.?customContainerImages.orValue({})".to_owned()),

@@ -14,13 +14,14 @@ pub(super) fn policy() -> Policy {
     Policy {
         name: "openstackversion-target",
         about: "Where spec.targetVersion may move: to a known version, forward, and during an update back only while\n\
-                everything can be taken back.",
+                everything can be taken back. What the operator itself sets back (recognised by its field manager) was\n\
+                accepted before; should somebody borrow that name, the operator refuses to act on the target.",
         resources: &[VERSIONS],
         operations: &["UPDATE"],
         siblings: None,
         conditions: vec![
             Named::new("target-changes", cel::target_changes()),
-            // What the operator sets back was accepted before, also where this object no longer shows it.
+            // An object that was created again does not show what the control plane remembers of it.
             Named::new(
                 "not-set-back",
                 format!("request.options.?fieldManager.orValue('') != {}", cel::text(DEFAULT_TARGET)),

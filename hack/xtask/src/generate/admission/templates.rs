@@ -126,3 +126,17 @@ fn settable(source: Source, key: &str) -> String {
         Source::ServiceDefault { .. } | Source::Release => cel::text(""),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_image_slot_below_a_section_has_its_rule() {
+        for row in SERVICES.iter().filter(|row| !row.section.is_empty()) {
+            for slot in row.slots.iter().filter(|slot| slot.source.is_image()) {
+                assert!(image_in(row, slot).is_some(), "{}: {:?}", row.name, slot.place);
+            }
+        }
+    }
+}

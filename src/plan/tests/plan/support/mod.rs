@@ -1,0 +1,20 @@
+//! A tiny cluster in memory: the world, writes to it, and well-behaved service operators.
+
+mod cloud;
+mod env;
+mod look;
+mod sim;
+
+pub use cloud::{bundle, control_plane, custom, image_of, nodeset, object};
+pub use look::{checked, image_leaves, versions_of};
+pub use sim::{Sim, same_but_time};
+
+/// When every test begins.
+pub fn epoch() -> jiff::Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+/// The versions most tests use.
+pub const OLD: &str = "1.0.0";
+pub const NEW: &str = "1.0.1";
+pub const NEWER: &str = "1.0.2";
