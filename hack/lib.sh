@@ -31,3 +31,34 @@ step() {
     fi
     return "$status"
 }
+
+# Whether there is a cargo that is new enough. Run from the repository's root.
+have_cargo() {
+    local oldest found
+    command -v cargo >/dev/null || return 1
+    oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    found=$(cargo --version | cut -d' ' -f2)
+    [ "$(printf '%s\n' "$oldest" "$found" | sort -V | head -n 1)" = "$oldest" ]
+}
+
+# Gets a Rust toolchain and a C compiler where it can, and says what to do where it cannot.
+need_toolchain() {
+    if ! have_cargo && command -v rustup >/dev/null; then
+        step "Rust toolchain" rustup toolchain install stable --profile minimal
+        export RUSTUP_TOOLCHAIN=stable
+    fi
+    if ! have_cargo; then
+        echo "This needs cargo, at least the rust-version in Cargo.toml. Install it (rustup does), then run this again." >&2
+        exit 1
+    fi
+    # ring, which does the TLS, has parts in C.
+    if ! command -v cc >/dev/null; then
+        if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+            echo "This needs a C compiler (Debian: apt-get install gcc libc6-dev)." >&2
+            exit 1
+        fi
+        step "package lists" apt-get update
+        step "C compiler" env DEBIAN_FRONTEND=noninteractive \
+            apt-get install --yes --no-install-recommends gcc libc6-dev
+    fi
+}

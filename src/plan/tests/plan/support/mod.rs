@@ -3,6 +3,7 @@
 mod cloud;
 mod env;
 mod look;
+pub mod random;
 mod sim;
 
 pub use cloud::{bundle, control_plane, custom, image_of, nodeset, object};
