@@ -89,6 +89,8 @@ fn control_plane_spec() -> Value {
     // condition, because an existing control plane must be accepted as it is.
     json!({
         "type": "object",
+        // A control plane without a spec asks for nothing: upstream's own empty sample is one.
+        "default": {},
         "properties": properties,
         "x-kubernetes-preserve-unknown-fields": true,
     })

@@ -9,6 +9,9 @@
 //! CRD schemas, admission policies, RBAC, watches, the scripted services of the tests and the reference tables in the
 //! README are projections of these three. Adding a service means adding its row (and its image rows).
 
+// kube's `printcolumn(...)` looks like one attribute given several times.
+#![allow(clippy::duplicated_attributes)]
+
 pub mod condition;
 pub mod controlplane;
 pub mod crd;

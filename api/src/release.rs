@@ -38,9 +38,9 @@ impl FromStr for Version {
     type Err = InvalidVersion;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidVersion(text.to_owned());
         static PATTERN: std::sync::LazyLock<Option<regex_lite::Regex>> =
             std::sync::LazyLock::new(|| regex_lite::Regex::new(VERSION_PATTERN).ok());
+        let invalid = || InvalidVersion(text.to_owned());
         if text.len() > VERSION_MAX || !PATTERN.as_ref().is_some_and(|pattern| pattern.is_match(text)) {
             return Err(invalid());
         }

@@ -77,27 +77,20 @@ async fn observed(namespace: &str) -> anyhow::Result<World> {
 
 fn table(preview: &Preview) -> String {
     let from = if preview.from.is_empty() { "nothing" } else { &preview.from };
-    let mut text = format!("From {from} to {}\n", preview.to);
-    if let Some(refusal) = &preview.refusal {
-        text.push_str(&format!("\nThis target would be REFUSED: {refusal}\n"));
-    }
+    let mut lines = vec![format!("From {from} to {}", preview.to)];
+    lines.extend(preview.refusal.iter().map(|refusal| format!("\nThis target would be REFUSED: {refusal}")));
     for (number, step) in preview.steps.iter().enumerate() {
-        text.push_str(&format!("\n{}. {}", number + 1, step.name));
-        if let Some(reason) = &step.not_needed {
-            text.push_str(&format!(": {reason}"));
-        }
-        text.push('\n');
-        if let Some(by_hand) = &step.by_hand {
-            text.push_str(&format!("   BY HAND: {by_hand}\n"));
-        }
+        let reason = step.not_needed.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        lines.push(format!("\n{}. {}{reason}", number + 1, step.name));
+        lines.extend(step.by_hand.iter().map(|by_hand| format!("   BY HAND: {by_hand}")));
         if !step.changes.is_empty() {
             let mut table = Table::new();
             table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["object", "field", "old image", "new image"]);
             for change in &step.changes {
                 table.add_row([&change.object, &change.field, &change.old, &change.new]);
             }
-            text.push_str(&format!("{table}\n"));
+            lines.push(table.to_string());
         }
     }
-    text
+    lines.join("\n") + "\n"
 }

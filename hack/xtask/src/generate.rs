@@ -1,10 +1,11 @@
-//! `cargo xtask gen`: every file under `manifests/` that follows from the tables.
+//! `cargo xtask gen`: every file under `manifests/` that follows from the tables, and the tables in `README.md`.
 //!
 //! The output depends on nothing but the tables and `manifests/releases/`, so `--check` can tell in CI whether somebody
 //! changed a table and forgot the files, or edited a file by hand.
 
 mod admission;
 mod crds;
+mod docs;
 mod operator;
 mod rbac;
 mod release;
@@ -30,6 +31,9 @@ const NAMESPACE: &str = "openstack-operators";
 /// The folders below `manifests/` in which every file is generated.
 const FOLDERS: &[&str] = &["crds", "rbac", "admission", "operator"];
 
+/// The file whose reference tables are generated, seen from `manifests/`.
+const README: &str = "../README.md";
+
 /// Writes the generated files, or checks them.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -41,8 +45,10 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let manifests = root().join("manifests");
-    let files = files(&manifests)?;
+    let mut files = files(&manifests)?;
     let stale = stale(&manifests, &files)?;
+    // The one generated text outside of manifests/.
+    files.insert(README.to_owned(), docs::with_tables(&fs::read_to_string(manifests.join(README))?)?);
     if args.check { check(&manifests, &files, &stale) } else { write(&manifests, &files, &stale) }
 }
 

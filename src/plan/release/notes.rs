@@ -92,7 +92,7 @@ fn update_notes(before: &OpenStackVersionStatus, after: &OpenStackVersionStatus)
     if let Some(update) = after.update.as_ref().filter(|_| target(before) != target(after)) {
         notes.push(note(NoteReason::UpdateStarted, format!("from {} to {}", update.from, update.to)));
     }
-    for step in after.update.iter().flat_map(|update| &update.steps) {
+    for step in after.update.iter().filter(|_| before.update != after.update).flat_map(|update| &update.steps) {
         let old = old_steps.iter().find(|old| old.name == step.name);
         notes.extend(step_note(old, step));
     }

@@ -95,6 +95,6 @@ pub fn nodeset(name: &str, nodes: usize, status: Value) -> Arc<DynamicObject> {
 }
 
 /// Any object.
-pub fn object(value: Value) -> Arc<DynamicObject> {
+fn object(value: Value) -> Arc<DynamicObject> {
     Arc::new(serde_json::from_value(value).unwrap())
 }

@@ -6,8 +6,8 @@ mod look;
 pub mod random;
 mod sim;
 
-pub use cloud::{bundle, control_plane, custom, image_of, nodeset, object};
-pub use look::{checked, image_leaves, versions_of};
+pub use cloud::{bundle, control_plane, custom, image_of, nodeset};
+pub use look::{checked, image_changes, versions_of};
 pub use sim::{Sim, same_but_time};
 
 /// When every test begins.

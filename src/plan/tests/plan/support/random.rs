@@ -39,7 +39,8 @@ pub fn recipe(hostile: bool) -> impl Strategy<Value = Recipe> {
     let targets: &[&str] = if hostile { &[OLD, NEW, "1.0.2", "0.9.0", "latest", ""] } else { &[OLD, NEW] };
     let bundles: &[&str] = if hostile { &[OLD, NEW, "1.0.2", "", "junk"] } else { &[NEW] };
     let stages: &[Option<&str>] = if hostile { &[None, Some("mariadb"), Some("nonsense"), Some("")] } else { &[None] };
-    let holds = if hostile { vec![None, Some(StepName::OvnControlplane), Some(StepName::Keystone)] } else { vec![None] };
+    let holds =
+        if hostile { vec![None, Some(StepName::OvnControlplane), Some(StepName::Keystone)] } else { vec![None] };
     let limit = if hostile { u8::MAX } else { 0 };
     let what = (any::<u64>(), any::<bool>(), 0..14usize, select(targets), select(bundles));
     let state = (proptest::collection::vec(0..9u8, 0..24), proptest::collection::vec(0..8u8, 0..3));
@@ -52,8 +53,20 @@ pub fn recipe(hostile: bool) -> impl Strategy<Value = Recipe> {
         // Only newer versions can be reached from an installed one.
         let installed = if hostile { installed } else { installed || target == OLD };
         Recipe {
-            sections, installed, rounds, target, objects, nodesets, custom, paused, hold, stage, annotations, memory,
-            bundle, control_plane,
+            sections,
+            installed,
+            rounds,
+            target,
+            objects,
+            nodesets,
+            custom,
+            paused,
+            hold,
+            stage,
+            annotations,
+            memory,
+            bundle,
+            control_plane,
         }
     })
 }
@@ -147,7 +160,9 @@ impl Recipe {
         spec.update.hold_after = self.hold;
         spec.custom_container_images = match self.custom % 6 {
             1 => custom(json!({"glanceAPIImage": "fix.io/glance:hotfix"})),
-            2 => custom(json!({"cinderVolumeImages": {"default": "v.io/d:1", "pure": "v.io/pure:1", "gone": "v.io/g:1"}})),
+            2 => custom(
+                json!({"cinderVolumeImages": {"default": "v.io/d:1", "pure": "v.io/pure:1", "gone": "v.io/g:1"}}),
+            ),
             3 => custom(json!({"rabbitmqImage": "not an image", "noSuchImage": "a.io/b:1"})),
             4 => custom(json!({"mariadbImage": "fix.io/maria:1", "keystoneAPIImage": "fix.io/keystone:1"})),
             _ => custom(json!({})),
@@ -240,7 +255,8 @@ pub fn json() -> impl Strategy<Value = Value> {
         select(vec!["", "True", "1.0.0", "template", "\u{0}", "ünïcode", "a.b", "0"]).prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 16, 4, |inner| {
-        let keys = select(vec!["enabled", "template", "templates", "conditions", "type", "status", "containerImage", "0"]);
+        let keys =
+            select(vec!["enabled", "template", "templates", "conditions", "type", "status", "containerImage", "0"]);
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             proptest::collection::vec((keys, inner), 0..4)
