@@ -7,3 +7,5 @@
 
 mod admission;
 mod manifests;
+mod seed;
+mod support;

@@ -304,6 +304,12 @@ fn find_kind(kind: &str) -> anyhow::Result<service::Kind> {
     all.into_iter().find(|row| row.kind == kind).ok_or_else(|| anyhow::anyhow!("no actor plays the kind {kind}"))
 }
 
+/// The status that an actor would write: the object is ready with the spec that it has. `None` when it says so already.
+pub fn ready_status(object: &DynamicObject) -> Option<Value> {
+    let kind = object.types.as_ref().map(|types| types.kind.as_str())?;
+    status::is_behind(object).then(|| status::service(kind, object, &Wish::Ready))
+}
+
 /// What the client needs to know of a kind.
 pub fn resource(kind: service::Kind) -> ApiResource {
     ApiResource {

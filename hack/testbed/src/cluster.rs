@@ -124,6 +124,11 @@ impl Cluster {
         audit::writes(&self.audit_log(), user)
     }
 
+    /// Everything a user asked for, reads included. A watch counts when it ends.
+    pub fn requests(&self, user: User) -> anyhow::Result<Vec<Write>> {
+        audit::requests(&self.audit_log(), user)
+    }
+
     /// The directory of this cluster's files and logs.
     pub fn dir(&self) -> &Path {
         &self.dir

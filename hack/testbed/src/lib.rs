@@ -16,6 +16,7 @@ pub mod fixtures;
 pub mod operator;
 pub mod process;
 pub mod release;
+pub mod usage;
 pub mod wait;
 
 pub use actors::{Actors, Script};

@@ -10,6 +10,7 @@ use crate::{
     Cluster, Release,
     cluster::User,
     process::{Process, Signal},
+    usage::{Usage, child_of},
 };
 
 /// How long it may take to end when asked to.
@@ -117,6 +118,11 @@ impl Operator {
     pub async fn restart_with(&mut self, release: &Release) -> anyhow::Result<()> {
         self.options.release = release.clone();
         self.restart().await
+    }
+
+    /// What it uses now.
+    pub fn usage(&self) -> anyhow::Result<Usage> {
+        Usage::of(child_of(self.process.keeper(), &self.options.binary)?)
     }
 
     /// Its exit code, if it ended.

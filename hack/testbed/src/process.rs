@@ -101,6 +101,11 @@ impl Process {
         Ok(Self { name: "janitor".to_owned(), log: PathBuf::new(), keeper })
     }
 
+    /// The pid of the shell that keeps the process.
+    pub(crate) fn keeper(&self) -> u32 {
+        self.keeper.id()
+    }
+
     /// Sends a signal.
     pub fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
         let pipe = self.keeper.stdin.as_mut().context("the process was already killed")?;

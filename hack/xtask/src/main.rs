@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask --help`.
 
+mod bench;
 mod demo;
 mod generate;
 
@@ -14,6 +15,8 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Measure what an update costs, beside the budgets.
+    Bench(bench::Args),
     /// Show a minor update of a whole cloud, on a real API server with scripted service operators.
     Demo(demo::Args),
     /// Write the files that follow from the tables, or check them.
@@ -22,6 +25,7 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Gen(args) => generate::run(&args),
     }

@@ -65,14 +65,19 @@ struct Response {
 
 /// What `user` wrote, in the order of the log.
 pub(super) fn writes(log: &Path, user: User) -> anyhow::Result<Vec<Write>> {
+    let reads = ["get", "list", "watch"];
+    Ok(requests(log, user)?.into_iter().filter(|request| !reads.contains(&request.verb.as_str())).collect())
+}
+
+/// Everything that `user` asked for and that is answered, in the order of the log.
+pub(super) fn requests(log: &Path, user: User) -> anyhow::Result<Vec<Write>> {
     let file = File::open(log).with_context(|| format!("there is no audit log at {}", log.display()))?;
-    let mut writes = Vec::new();
+    let mut requests = Vec::new();
     for line in BufReader::new(file).lines() {
         // The last line may be half written.
         let Ok(entry) = serde_json::from_str::<Entry>(&line?) else { continue };
-        let reads = matches!(entry.verb.as_str(), "get" | "list" | "watch");
-        if entry.stage == "ResponseComplete" && entry.user.username == user.name() && !reads {
-            writes.push(Write {
+        if entry.stage == "ResponseComplete" && entry.user.username == user.name() {
+            requests.push(Write {
                 verb: entry.verb,
                 resource: entry.object_ref.resource,
                 subresource: entry.object_ref.subresource,
@@ -83,5 +88,5 @@ pub(super) fn writes(log: &Path, user: User) -> anyhow::Result<Vec<Write>> {
             });
         }
     }
-    Ok(writes)
+    Ok(requests)
 }

@@ -1,0 +1,193 @@
+//! `cargo xtask bench`: what an update costs, beside the budgets and the peer.
+//!
+//! Everything is measured on one machine against one API server, whose own work is part of every time: read the table
+//! as ratios. The set-up is the one in which the peer was measured: nine service objects in a namespace, service
+//! operators that answer in 50 ms.
+
+mod cloud;
+mod planning;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use comfy_table::{Table, presets};
+use testbed::{
+    Cluster, Operator, Release,
+    cluster::{Options as ClusterOptions, User},
+    operator,
+};
+
+use cloud::Clouds;
+
+/// Measures.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The operator's binary; measure a release build.
+    #[arg(long, default_value = "target/release/openstack-release-operator")]
+    operator: PathBuf,
+    /// How many namespaces are installed for the large numbers.
+    #[arg(long, default_value_t = 100)]
+    namespaces: usize,
+    /// How many of them are updated at once.
+    #[arg(long, default_value_t = 20)]
+    at_once: usize,
+}
+
+/// One line of the answer.
+pub(crate) struct Line {
+    pub(crate) what: String,
+    pub(crate) ours: String,
+    pub(crate) budget: String,
+    pub(crate) peer: String,
+}
+
+impl Line {
+    fn new(what: &str, ours: String, budget: &str, peer: &str) -> Self {
+        Self { what: what.to_owned(), ours, budget: budget.to_owned(), peer: peer.to_owned() }
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let lines = runtime.block_on(measure(args))?;
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["what", "ours", "budget", "the Go peer"]);
+    for Line { what, ours, budget, peer } in lines {
+        table.add_row([what, ours, budget, peer]);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+/// What one phase cost.
+struct Cost {
+    wall: Duration,
+    cpu: f64,
+    writes: usize,
+    requests: usize,
+}
+
+struct Bench {
+    cluster: Cluster,
+    operator: Operator,
+    clouds: Clouds,
+}
+
+async fn measure(args: &Args) -> anyhow::Result<Vec<Line>> {
+    let cluster = Cluster::start(ClusterOptions::default()).await?;
+    cluster.prepare().await?;
+    let home = cluster.namespace("operator").await?;
+    let release = Release::named("1.0.0")?;
+    // An empty namespace to watch means all of them.
+    let options = operator::Options::new(&args.operator, &home, release.clone()).with_env("WATCH_NAMESPACE", "");
+    let operator = Operator::start(&cluster, options)?;
+    let clouds = Clouds::new(cluster.client().await?);
+    let mut bench = Bench { cluster, operator, clouds };
+    let mut lines = Vec::new();
+
+    eprintln!("one namespace");
+    bench.install(1).await?;
+    lines.push(Line::new("idle, 1 namespace", bench.memory()?, "25 MiB", "82 MiB"));
+    lines.push(bench.start_up(&release.clone().with_version("1.0.1")).await?);
+    let one = bench.update("1.0.1", 1).await?;
+    lines.extend(report(
+        "one update",
+        &one,
+        "8 x 50 ms + 0.3 s = 0.7 s",
+        "45 writes",
+        "0.5-0.8 s, 0.4 CPU-s, 60 requests",
+    ));
+
+    eprintln!("{} namespaces", args.namespaces);
+    bench.install(args.namespaces).await?;
+    let what = format!("idle, {} namespaces", args.namespaces);
+    lines.push(Line::new(&what, bench.memory()?, "60 MiB", "171 MiB"));
+    bench.become_version(&release.clone().with_version("1.0.2")).await?;
+    let twenty = bench.update("1.0.2", args.at_once).await?;
+    let what = format!("{} updates at once", args.at_once);
+    lines.extend(report(&what, &twenty, "3 s, 2 CPU-s", "900 writes", "10.6 s, 5.0 CPU-s, 914 requests"));
+
+    eprintln!("right after a restart");
+    bench.operator.restart_with(&release.clone().with_version("1.0.3")).await?;
+    bench.clouds.available("1.0.3", 1).await?;
+    let restarted = bench.update("1.0.3", args.at_once).await?;
+    let what = format!("{} at once, right after a restart", args.at_once);
+    lines.extend(report(&what, &restarted, "3 s, 2 CPU-s", "900 writes", "62 s, 20.8 CPU-s, 4,624 requests"));
+    lines.push(planning::measure()?);
+    bench.operator.stop().await?;
+    Ok(lines)
+}
+
+impl Bench {
+    /// Installs clouds until there are `count`.
+    async fn install(&mut self, count: usize) -> anyhow::Result<()> {
+        self.clouds.install(&self.cluster, count).await.with_context(|| self.operator.log_tail(20))?;
+        self.quiet().await
+    }
+
+    /// Waits until the operator writes nothing any more: its last Events are on their way when a status is there.
+    async fn quiet(&self) -> anyhow::Result<()> {
+        let mut before = usize::MAX;
+        loop {
+            let now = self.cluster.writes(User::Operator)?.len();
+            if now == before {
+                return Ok(());
+            }
+            before = now;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    fn memory(&self) -> anyhow::Result<String> {
+        Ok(format!("{:.0} MiB", self.operator.usage()?.memory_mib))
+    }
+
+    /// From the start of the process to its first report.
+    async fn start_up(&mut self, release: &Release) -> anyhow::Result<Line> {
+        self.operator.kill().await?;
+        let start = Instant::now();
+        self.operator.restart_with(release).await?;
+        self.clouds.available(&release.version, 1).await?;
+        let ours = format!("{:.2} s", start.elapsed().as_secs_f64());
+        Ok(Line::new("start to first reconcile", ours, "0.2 s", "0.6 s"))
+    }
+
+    async fn become_version(&mut self, release: &Release) -> anyhow::Result<()> {
+        self.operator.restart_with(release).await?;
+        let count = self.clouds.count();
+        self.clouds.available(&release.version, count).await?;
+        self.quiet().await
+    }
+
+    async fn update(&mut self, version: &str, count: usize) -> anyhow::Result<Cost> {
+        let before = (self.writes()?, self.requests()?, self.operator.usage()?.cpu_seconds);
+        let start = Instant::now();
+        self.clouds.update(version, count).await.with_context(|| self.operator.log_tail(20))?;
+        let wall = start.elapsed();
+        self.quiet().await?;
+        Ok(Cost {
+            wall,
+            cpu: self.operator.usage()?.cpu_seconds - before.2,
+            writes: self.writes()? - before.0,
+            requests: self.requests()? - before.1,
+        })
+    }
+
+    fn writes(&self) -> anyhow::Result<usize> {
+        Ok(self.cluster.writes(User::Operator)?.iter().filter(|write| write.resource != "leases").count())
+    }
+
+    fn requests(&self) -> anyhow::Result<usize> {
+        Ok(self.cluster.requests(User::Operator)?.iter().filter(|request| request.resource != "leases").count())
+    }
+}
+
+fn report(what: &str, cost: &Cost, time: &str, writes: &str, peer: &str) -> [Line; 2] {
+    let ours = format!("{:.2} s, {:.2} CPU-s", cost.wall.as_secs_f64(), cost.cpu);
+    let counts = format!("{} writes, {} requests", cost.writes, cost.requests);
+    [Line::new(what, ours, time, peer), Line::new("", counts, writes, "")]
+}

@@ -1,0 +1,197 @@
+//! Everything that happened to the service objects and the nodesets, in the order of the store.
+//!
+//! etcd numbers all writes, whatever the kind: resource versions tell what was first, where the times at which watches
+//! deliver do not.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    sync::{Arc, Mutex},
+};
+
+use api::{dataplane, service};
+use futures::StreamExt;
+use kube::{
+    Api,
+    api::{DynamicObject, ListParams},
+    runtime::{WatchStreamExt, watcher},
+};
+use serde_json::{Value, json};
+use testbed::actors;
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{Cloud, SOON, carries, moved_to};
+
+/// A running record.
+pub struct Recorder {
+    frames: Arc<Mutex<Vec<Frame>>>,
+    news: watch::Receiver<usize>,
+    apis: Vec<Api<DynamicObject>>,
+    _tasks: JoinSet<()>,
+}
+
+/// An object as it was.
+#[derive(Clone)]
+pub struct Frame {
+    pub version: u64,
+    pub kind: String,
+    pub name: String,
+    pub object: Value,
+}
+
+/// When an object got its new images, and when it was ready with them.
+struct Move {
+    begun: u64,
+    done: u64,
+}
+
+impl Frame {
+    fn new(object: &DynamicObject) -> Self {
+        Self {
+            version: object.metadata.resource_version.as_deref().unwrap().parse().unwrap(),
+            kind: object.types.as_ref().unwrap().kind.clone(),
+            name: object.metadata.name.clone().unwrap(),
+            object: serde_json::to_value(object).unwrap(),
+        }
+    }
+
+    /// Whether the status speaks of the spec, and only well.
+    fn is_ready(&self) -> bool {
+        let status = &self.object["status"];
+        let good = |conditions: &Vec<Value>| conditions.iter().all(|condition| condition["status"] == json!("True"));
+        self.kind == "ConfigMap"
+            || (status["observedGeneration"] == self.object["metadata"]["generation"]
+                && status["conditions"].as_array().is_some_and(good))
+    }
+
+    fn label(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+}
+
+impl Recorder {
+    /// Records from now on.
+    pub fn start(cloud: &Cloud) -> Self {
+        let frames: Arc<Mutex<Vec<Frame>>> = Arc::default();
+        let (said, news) = watch::channel(0);
+        let mut tasks = JoinSet::new();
+        let kinds = service::kinds().into_iter().chain([dataplane::NODE_SET]);
+        let apis: Vec<Api<DynamicObject>> = kinds
+            .map(|kind| Api::namespaced_with(cloud.client.clone(), &cloud.namespace, &actors::resource(kind)))
+            .collect();
+        for api in apis.clone() {
+            let (frames, said) = (Arc::clone(&frames), said.clone());
+            tasks.spawn(async move {
+                let mut objects = pin!(watcher(api, watcher::Config::default()).applied_objects());
+                while let Some(object) = objects.next().await {
+                    if let Ok(object) = object {
+                        frames.lock().unwrap().push(Frame::new(&object));
+                        said.send_modify(|count| *count += 1);
+                    }
+                }
+            });
+        }
+        Self { frames, news, apis, _tasks: tasks }
+    }
+
+    /// Everything that happened before this call.
+    pub async fn frames(&self) -> Vec<Frame> {
+        let mut last = Vec::new();
+        for api in &self.apis {
+            last.extend(
+                api.list(&ListParams::default())
+                    .await
+                    .unwrap()
+                    .items
+                    .into_iter()
+                    .map(|object| (object.metadata.uid.unwrap(), object.metadata.resource_version.unwrap())),
+            );
+        }
+        let complete = |frames: &[Frame]| {
+            let seen: BTreeSet<(&str, &str)> = frames
+                .iter()
+                .filter_map(|frame| {
+                    let metadata = &frame.object["metadata"];
+                    Some((metadata["uid"].as_str()?, metadata["resourceVersion"].as_str()?))
+                })
+                .collect();
+            last.iter().all(|(uid, version)| seen.contains(&(uid.as_str(), version.as_str())))
+        };
+        let mut news = self.news.clone();
+        let waiting = news.wait_for(|_| complete(&self.frames.lock().unwrap()));
+        tokio::time::timeout(SOON, waiting).await.expect("the record is incomplete").unwrap();
+        let mut frames = self.frames.lock().unwrap().clone();
+        frames.sort_by_key(|frame| frame.version);
+        frames
+    }
+
+    /// Asserts that every service object moved from one version to the other, each after everything of the steps before
+    /// was ready, and that none went back. Answers how many service objects there are.
+    pub async fn assert_walk(&self, from: &str, to: &str) -> usize {
+        let frames = self.frames().await;
+        let mut objects: BTreeMap<String, Vec<&Frame>> = BTreeMap::new();
+        for frame in
+            frames.iter().filter(|frame| frame.kind != dataplane::NODE_SET.kind && frame.name != "kube-root-ca.crt")
+        {
+            objects.entry(frame.label()).or_default().push(frame);
+        }
+        let moves: BTreeMap<&String, (usize, Move)> = objects
+            .iter()
+            .map(|(label, frames)| (label, (position(&frames[0].kind), walked(label, frames, from, to))))
+            .collect();
+        for (earlier, (before, first)) in &moves {
+            for (later, (after, second)) in &moves {
+                if before < after {
+                    assert!(
+                        first.done < second.begun,
+                        "{later} moved at {} before {earlier} was ready at {}",
+                        second.begun,
+                        first.done
+                    );
+                }
+            }
+        }
+        assert_node_sets(&frames, &moves, to);
+        moves.len()
+    }
+}
+
+/// The nodesets got OVN after the control plane's and before `RabbitMQ`, and the rest after everything.
+fn assert_node_sets(frames: &[Frame], moves: &BTreeMap<&String, (usize, Move)>, to: &str) {
+    let stamped = |pointer: &str, wanted: &dyn Fn(&str) -> bool| {
+        let has = |frame: &&Frame| frame.object.pointer(pointer).and_then(Value::as_str).is_some_and(wanted);
+        frames.iter().find(|frame| frame.kind == dataplane::NODE_SET.kind && has(frame)).map(|frame| frame.version)
+    };
+    let ovn = stamped("/status/containerImages/OvnControllerImage", &|image| image.ends_with(&format!(":{to}")));
+    let version = stamped("/status/deployedVersion", &|version| version == to);
+    for (label, (position, walked)) in moves {
+        if let Some(ovn) = ovn {
+            assert_eq!(*position > 1, walked.begun > ovn, "{label} and OVN on the nodesets");
+        }
+        assert!(version.is_none_or(|version| walked.done < version), "{label} after the nodesets");
+    }
+}
+
+/// When the object moved.
+fn walked(label: &str, frames: &[&Frame], from: &str, to: &str) -> Move {
+    let begun = frames.iter().position(|frame| carries(&frame.object, to));
+    let begun = begun.unwrap_or_else(|| panic!("{label} never got an image of {to}"));
+    for frame in &frames[begun..] {
+        assert!(moved_to(&frame.object, to), "{label} got images of {to}, and then some of {from} again");
+    }
+    let done = frames[begun..].iter().find(|frame| frame.is_ready());
+    let done = done.unwrap_or_else(|| panic!("{label} was never ready with {to}"));
+    Move { begun: frames[begun].version, done: done.version }
+}
+
+/// The step of a kind, written down again: the order is what is tested.
+fn position(kind: &str) -> usize {
+    match kind {
+        "OVNController" => 0,
+        "RabbitMq" => 2,
+        "Galera" => 3,
+        "Memcached" => 4,
+        "Keystone" | "KeystoneAPI" => 5,
+        _ => 6,
+    }
+}
