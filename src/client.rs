@@ -1,18 +1,57 @@
 //! The Kubernetes client, with deadlines.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::OnceLock, time::Duration};
 
 use anyhow::Context as _;
 use kube::{Client, Config};
 
 /// How long one API call may take. kube's own retries may sleep for minutes; the engine has its own.
-pub const DEADLINE: Duration = Duration::from_secs(15);
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long a watch lasts before it is renewed. A connection that is dead and does not say so (a firewall that forgot
+/// it) is noticed a little later than that.
+const WATCH: Duration = Duration::from_secs(60);
+
+/// How much longer than a watch nothing at all may arrive.
+const SILENCE_MARGIN: Duration = Duration::from_secs(10);
+
+/// Deadlines other than the usual ones, for tests.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// Of one API call.
+    pub call: Duration,
+    /// Of one watch.
+    pub watch: Duration,
+}
+
+static DEADLINES: OnceLock<Deadlines> = OnceLock::new();
+
+impl Deadlines {
+    /// Those of this process.
+    pub fn get() -> Self {
+        *DEADLINES.get_or_init(Self::default)
+    }
+
+    /// Sets those of this process; only the first call before any use has an effect.
+    pub fn set(self) {
+        let _ = DEADLINES.set(self);
+    }
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self { call: DEADLINE, watch: WATCH }
+    }
+}
 
 /// A client from `KUBECONFIG`, the default kubeconfig or the cluster that the process runs in.
 pub async fn connect() -> anyhow::Result<Client> {
     let mut config = Config::infer().await.context("no kubeconfig and no cluster found; set KUBECONFIG")?;
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
+    // A list has no other deadline: without this one, an answer that never comes would blind the operator for ever.
+    config.read_timeout = Some(Deadlines::get().watch + SILENCE_MARGIN);
+    config.reset_reader_on_write = true;
     Client::try_from(config).context("the client cannot be built from the kubeconfig")
 }
 
@@ -20,10 +59,10 @@ pub async fn connect() -> anyhow::Result<Client> {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The API server said no, or could not be reached.
-    #[error("{0}")]
+    #[error("{}", text(.0))]
     Api(#[from] kube::Error),
     /// No answer in time.
-    #[error("no answer from the API server within {}s", DEADLINE.as_secs())]
+    #[error("no answer from the API server within {}s", Deadlines::get().call.as_secs())]
     Deadline,
 }
 
@@ -39,9 +78,17 @@ impl CallError {
     }
 }
 
+/// What the API server said, in its own words where it answered.
+fn text(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// Makes an API call with a deadline.
 pub async fn call<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
-    match tokio::time::timeout(DEADLINE, request).await {
+    match tokio::time::timeout(Deadlines::get().call, request).await {
         Ok(answer) => answer.map_err(CallError::Api),
         Err(_) => Err(CallError::Deadline),
     }

@@ -7,7 +7,8 @@ mod row;
 mod table;
 
 pub use row::{
-    Body, CONFIG_MAP, Check, Enabled, Inherit, Kind, Objects, Place, Service, Slot, Source, Unique, Variant,
+    Body, CONFIG_MAP, Check, Enabled, Fill, Filler, Inherit, Kind, Objects, Place, Service, Slot, Source, Unique,
+    Variant,
 };
 pub use table::SERVICES;
 
@@ -97,6 +98,8 @@ mod tests {
                 Enabled::BySection { .. } => assert!(!service.section.is_empty(), "{}", service.name),
                 Enabled::Always => {}
             }
+            // What is dropped is named by its place in the one template.
+            assert!(service.drops.is_empty() || matches!(service.objects, Objects::One { .. }), "{}", service.name);
             assert!(!service.condition.is_empty());
             assert!(service.kind == CONFIG_MAP || service.ready.contains(&Check::Observed), "{}", service.name);
         }

@@ -1,5 +1,7 @@
 //! `run`: the operator itself.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, bail};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -7,10 +9,11 @@ use tokio::{
 };
 
 use crate::{
-    client, config,
+    client::{self, Deadlines},
+    config,
     controllers::{Name, Release},
     engine::{self, Options},
-    leader::{LEASE, Leadership},
+    leader::{self, Election, LEASE, Leadership, Leading},
 };
 
 /// Flags of `run`. The bundle (`OPENSTACK_RELEASE_VERSION`, `OPENSTACK_RELEASE`, `RELATED_IMAGE_*`) comes from the
@@ -29,12 +32,33 @@ pub(super) struct Args {
     /// The name of this replica; a restarted replica of the same name takes its Lease up again at once.
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
+    /// Seconds that the Lease lives without renewal. For tests.
+    #[arg(long, env = "LEASE_DURATION_SECONDS", hide = true, value_parser = clap::value_parser!(u64).range(3..=300))]
+    lease_duration_seconds: Option<u64>,
+    /// Seconds that one API call may take. For tests.
+    #[arg(long, env = "CALL_DEADLINE_SECONDS", hide = true, value_parser = clap::value_parser!(u64).range(1..=60))]
+    call_deadline_seconds: Option<u64>,
+    /// Seconds that one watch lasts. For tests.
+    #[arg(long, env = "WATCH_SECONDS", hide = true, value_parser = clap::value_parser!(u64).range(1..=290))]
+    watch_seconds: Option<u64>,
+}
+
+impl Args {
+    fn deadlines(&self) -> Deadlines {
+        let usual = Deadlines::default();
+        let seconds = |wanted: Option<u64>, usual: Duration| wanted.map_or(usual, Duration::from_secs);
+        Deadlines {
+            call: seconds(self.call_deadline_seconds, usual.call),
+            watch: seconds(self.watch_seconds, usual.watch),
+        }
+    }
 }
 
 /// Where the Lease is when nothing says otherwise: OLM's namespace for operators.
 const LEASE_NAMESPACE: &str = "openstack-operators";
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    args.deadlines().set();
     let bundle = config::bundle_from(std::env::vars());
     for problem in &bundle.problems {
         tracing::error!("{problem}");
@@ -45,27 +69,30 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let lease_namespace = lease_namespace.unwrap_or_else(|| LEASE_NAMESPACE.to_owned());
     let identity = args.identity.filter(|name| !name.is_empty()).map_or_else(hostname, Ok)?;
     let client = client::connect().await?;
-    let leadership = Leadership::join(client.clone(), &lease_namespace, &identity).await?;
+    let duration = args.lease_duration_seconds.map_or(leader::DURATION, Duration::from_secs);
+    let election = Election { namespace: lease_namespace.clone(), identity: identity.clone(), duration };
+    let leadership = Leadership::join(client.clone(), election);
     let (stop, stopping) = watch::channel(false);
-    let options = Options { client, scope, instance: identity, leading: leadership.state(), stopping };
-    let mut leading = leadership.state();
+    let options = Options { client, scope, instance: identity, leading: leadership.leading(), stopping };
+    let leading = leadership.leading();
     let controllers = tokio::spawn(async move {
         // One controller exists so far; the others take their place beside it.
         if args.controllers.contains(&Name::Release) {
             engine::run(Release { bundle }, options).await;
         }
     });
-    let ended = until_the_end(&mut leading).await;
-    drop(leading);
-    let _ = stop.send(true);
-    controllers.await.context("a controller failed")?;
-    match ended {
+    match until_the_end(leading).await {
         End::Asked => {
+            let _ = stop.send(true);
+            controllers.await.context("a controller failed")?;
             leadership.release().await;
             Ok(())
         }
-        // Acting on after the lease is gone would be acting beside another leader.
-        End::LeaseLost => bail!("the lease {lease_namespace}/{LEASE} was lost; another replica leads now"),
+        // Acting on after the lease is gone would be acting beside another leader: a write that is under way is cut off.
+        End::LeaseLost => {
+            controllers.abort();
+            bail!("the lease {lease_namespace}/{LEASE} was lost; another replica may lead now")
+        }
     }
 }
 
@@ -74,7 +101,7 @@ enum End {
     LeaseLost,
 }
 
-async fn until_the_end(leading: &mut watch::Receiver<bool>) -> End {
+async fn until_the_end(mut leading: Leading) -> End {
     let terminated = async {
         match signal(SignalKind::terminate()) {
             Ok(mut signal) => signal.recv().await,
@@ -82,11 +109,9 @@ async fn until_the_end(leading: &mut watch::Receiver<bool>) -> End {
         }
     };
     let lost = async {
-        let led = leading.wait_for(|leading| *leading).await.is_ok();
-        if led {
-            tracing::info!("leading");
-            let _ = leading.wait_for(|leading| !*leading).await;
-        }
+        leading.begun().await;
+        tracing::info!("leading");
+        leading.ended().await;
     };
     tokio::select! {
         _ = terminated => End::Asked,

@@ -8,7 +8,7 @@ use kube::{
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use crate::client::DEADLINE;
+use crate::client::Deadlines;
 
 /// Takes the events of all passes.
 #[derive(Clone)]
@@ -21,10 +21,12 @@ impl Events {
     pub(super) fn start(client: Client, instance: String) -> (Self, JoinHandle<()>) {
         let (sender, mut notices) = mpsc::unbounded_channel::<(ObjectReference, Event)>();
         let reporter = Reporter { controller: "openstack-release-operator".to_owned(), instance: Some(instance) };
-        let recorder = Recorder::new(client, reporter);
         let task = tokio::spawn(async move {
             while let Some((about, event)) = notices.recv().await {
-                match tokio::time::timeout(DEADLINE, recorder.publish(&event, &about)).await {
+                // One recorder for each event: one that lives on takes two events of the same reason from one pass for a
+                // repetition, and the text of the second is lost.
+                let recorder = Recorder::new(client.clone(), reporter.clone());
+                match tokio::time::timeout(Deadlines::get().call, recorder.publish(&event, &about)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::warn!(%error, reason = event.reason, "event not published"),
                     Err(_) => tracing::warn!(reason = event.reason, "event not published in time"),

@@ -9,9 +9,9 @@ use std::{
 use api::{DynamicObject, service::Kind};
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::watch;
 
 use super::{Cache, Controller, Intent, backoff::Backoff, events::Events, watch::slim, write::Status};
+use crate::leader::Leading;
 
 /// What a pass needs; shared by all passes of a controller.
 pub(super) struct Passes<C> {
@@ -19,7 +19,7 @@ pub(super) struct Passes<C> {
     pub(super) client: Client,
     pub(super) cache: Cache,
     pub(super) events: Events,
-    pub(super) leading: watch::Receiver<bool>,
+    pub(super) leading: Leading,
     /// The failed writes, by namespace. Passes over a namespace never overlap.
     pub(super) backoffs: Mutex<HashMap<String, Backoff>>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Again {
 impl<C: Controller> Passes<C> {
     /// Observes, plans and, when this process leads, reports and acts.
     pub(super) async fn run(self: Arc<Self>, namespace: String) -> Again {
-        if !*self.leading.borrow() {
+        if !self.leading.now() {
             return Again::default();
         }
         let mut backoff = self.take_backoff(&namespace);
@@ -57,7 +57,7 @@ impl<C: Controller> Passes<C> {
         }
         for write in &intent.writes {
             let key = write.key();
-            if !*self.leading.borrow() || !backoff.may_try(&key, Instant::now()) {
+            if !self.leading.now() || !backoff.may_try(&key, Instant::now()) {
                 continue;
             }
             let (kind, name) = write.target();
@@ -90,7 +90,7 @@ impl<C: Controller> Passes<C> {
         let mut reported = Reported::Written;
         for status in statuses {
             let key = status.key();
-            if !backoff.may_try(&key, Instant::now()) {
+            if !self.leading.now() || !backoff.may_try(&key, Instant::now()) {
                 reported = Reported::Failed;
                 continue;
             }

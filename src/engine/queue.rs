@@ -23,6 +23,7 @@ use super::{
     pass::{Again, Passes},
     watch::Watches,
 };
+use crate::leader::Leading;
 
 /// How long changes are gathered before a pass: a burst of watch events is one pass.
 const DEBOUNCE: Duration = Duration::from_millis(10);
@@ -39,7 +40,7 @@ pub struct Options {
     /// The name of this replica, for Events.
     pub instance: String,
     /// Whether this replica leads.
-    pub leading: watch::Receiver<bool>,
+    pub leading: Leading,
     /// Turns true when the process is to end.
     pub stopping: watch::Receiver<bool>,
 }
@@ -73,7 +74,7 @@ struct Queue {
     watched: Vec<Watched>,
     /// Namespaces that changed; `None` for all of them.
     changes: mpsc::UnboundedReceiver<Option<String>>,
-    leading: watch::Receiver<bool>,
+    leading: Leading,
     stopping: watch::Receiver<bool>,
 }
 
@@ -115,8 +116,8 @@ impl Queue {
                     }
                 }
                 changed = leading.changed() => match changed {
-                    Ok(()) => all().into_iter().for_each(|namespace| ask(namespace, Instant::now())),
-                    Err(_) => break,
+                    true => all().into_iter().for_each(|namespace| ask(namespace, Instant::now())),
+                    false => break,
                 },
                 _ = resync.tick() => all().into_iter().for_each(|namespace| ask(namespace, Instant::now())),
                 _ = stopping.wait_for(|stopping| *stopping) => break,

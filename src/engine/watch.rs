@@ -16,6 +16,7 @@ use super::{
     Watched,
     cache::{Cache, Seen},
 };
+use crate::client::Deadlines;
 
 /// Where a change goes: the namespace, or `None` for all of them.
 pub(super) type Touched = mpsc::UnboundedSender<Option<String>>;
@@ -42,7 +43,7 @@ impl Watches {
             self.start(builtin);
         }
         let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(self.client.clone());
-        let events = watcher(api, watcher::Config::default().any_semantic()).default_backoff();
+        let events = watcher(api, config()).default_backoff();
         pin_mut!(events);
         let mut listed: Vec<String> = Vec::new();
         while let Some(event) = events.next().await {
@@ -82,7 +83,7 @@ impl Watches {
             return;
         }
         let api = api_of(&self.client, &watched.kind, self.scope.as_deref());
-        let mut config = watcher::Config::default().any_semantic();
+        let mut config = config();
         if let Some(label) = &watched.label {
             config = config.labels(label);
         }
@@ -99,6 +100,12 @@ impl Watches {
             let _ = self.touched.send(None);
         }
     }
+}
+
+/// Lists from the server's cache; watches that end by themselves before anybody can forget them.
+fn config() -> watcher::Config {
+    let seconds = Deadlines::get().watch.as_secs();
+    watcher::Config::default().any_semantic().timeout(u32::try_from(seconds).unwrap_or(u32::MAX))
 }
 
 /// The API of a kind, in one namespace or in all.

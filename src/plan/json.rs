@@ -67,6 +67,18 @@ pub fn remove(value: &mut Value, path: &[String]) {
     }
 }
 
+/// Removes every field that is null.
+pub fn remove_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, inner| !inner.is_null());
+            map.values_mut().for_each(remove_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_nulls),
+        _ => {}
+    }
+}
+
 /// A dotted path as keys.
 pub fn keys(path: &str) -> Vec<String> {
     path.split('.').filter(|key| !key.is_empty()).map(str::to_owned).collect()
@@ -148,6 +160,13 @@ mod tests {
         assert_eq!(get(&value, "a.b"), Some(&json!([{"d": 2}])));
         set(&mut value, &keys("a.b.7.d"), json!(2));
         assert_eq!(get(&value, "a.b.7"), None, "a list is never extended");
+    }
+
+    #[test]
+    fn nulls_go_wherever_they_are_but_lists_keep_their_length() {
+        let mut value = json!({"a": null, "b": {"c": null}, "d": [null, {"e": null, "f": 1}]});
+        remove_nulls(&mut value);
+        assert_eq!(value, json!({"b": {}, "d": [null, {"f": 1}]}));
     }
 
     #[test]

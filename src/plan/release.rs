@@ -66,7 +66,7 @@ pub fn plan(world: &World) -> Plan {
     let next = walk.next;
     actions.extend(children.actions);
     actions.extend(world::closing_actions(world, walk.all_done));
-    let notes = notes::between(world, &statuses);
+    let notes = notes::between(world, &statuses, &walk);
     Plan { statuses, actions, notes, next }
 }
 

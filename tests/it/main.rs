@@ -6,6 +6,13 @@
 #![allow(clippy::needless_pass_by_value)]
 
 mod admission;
+mod crash;
+mod faults;
+mod gates;
 mod manifests;
+mod restart;
 mod seed;
+mod shapes;
 mod support;
+mod upstream;
+mod walk;

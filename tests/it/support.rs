@@ -116,6 +116,8 @@ impl Cloud {
 
     /// Replaces the operator by that of another bundle.
     pub async fn upgrade_operator(&mut self, release: &Release) {
+        // As a rollout does it: asked to end first.
+        self.operator.stop().await.unwrap();
         self.operator.restart_with(release).await.unwrap();
         let version = release.version.clone();
         self.until("available", |status| status.available_version.as_deref() == Some(&version)).await;

@@ -106,13 +106,6 @@ pub enum Body {
 pub enum Place {
     /// Always; missing parents are created.
     Path(&'static str),
-    /// Only where the template has the ancestor: an optional part that is not there stays away.
-    Under {
-        /// The ancestor.
-        ancestor: &'static str,
-        /// The full path.
-        path: &'static str,
-    },
     /// Into each entry of a map (or list) of the template.
     EachEntry {
         /// The map.
@@ -176,6 +169,24 @@ pub struct Inherit {
     pub to: &'static str,
 }
 
+/// A value that the kind's CRD insists on and that control planes leave out, because upstream's operator writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// The dotted path in the object's spec; missing parents are created.
+    pub path: &'static str,
+    /// What is there when the template has nothing.
+    pub value: Filler,
+}
+
+/// What a [`Fill`] writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filler {
+    /// A text.
+    Text(&'static str),
+    /// An empty object: the CRD's own defaults do the rest.
+    Object,
+}
+
 /// What must hold for an object to count as ready; all checks of a row must.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
@@ -222,6 +233,11 @@ pub struct Service {
     pub slots: &'static [Slot],
     /// What it takes from the top of the control plane.
     pub inherits: &'static [Inherit],
+    /// What it gets where the template has nothing.
+    pub fills: &'static [Fill],
+    /// Template fields that no version of the kind knows any more and that control planes still carry: they are left
+    /// out, and named in a condition. Dotted, below the template. Every other unknown field is an error that names it.
+    pub drops: &'static [&'static str],
     /// When an object is ready.
     pub ready: &'static [Check],
     /// The step of the minor update that moves it.

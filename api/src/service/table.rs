@@ -3,7 +3,8 @@
 //! Kinds, names and image paths are those of upstream's service operators; the comment at a row says what is unusual.
 
 use super::row::{
-    Body, CONFIG_MAP, Check, Enabled, Inherit, Kind, Objects, Place, Service, Slot, Source, Unique, Variant,
+    Body, CONFIG_MAP, Check, Enabled, Fill, Filler, Inherit, Kind, Objects, Place, Service, Slot, Source, Unique,
+    Variant,
 };
 use crate::step::StepName;
 
@@ -13,10 +14,6 @@ const fn kind(group: &'static str, kind: &'static str, plural: &'static str) -> 
 
 const fn image(path: &'static str, name: &'static str) -> Slot {
     Slot { place: Place::Path(path), source: Source::Image(name) }
-}
-
-const fn optional_image(ancestor: &'static str, path: &'static str, name: &'static str) -> Slot {
-    Slot { place: Place::Under { ancestor, path }, source: Source::Image(name) }
 }
 
 const fn each_entry(map: &'static str, source: Source) -> Slot {
@@ -35,6 +32,16 @@ const fn same(field: &'static str) -> Inherit {
     Inherit { from: field, to: field }
 }
 
+const fn fill(path: &'static str, text: &'static str) -> Fill {
+    Fill { path, value: Filler::Text(text) }
+}
+
+const fn fill_object(path: &'static str) -> Fill {
+    Fill { path, value: Filler::Object }
+}
+
+/// Upstream's operator names the first database when a template names none.
+const DATABASE: Fill = fill("databaseInstance", "openstack");
 const SCHEDULING: &[Inherit] = &[same("nodeSelector"), same("topologyRef")];
 const SECRET_AND_SCHEDULING: &[Inherit] = &[same("secret"), same("nodeSelector"), same("topologyRef")];
 const STORAGE_AND_SCHEDULING: &[Inherit] = &[same("storageClass"), same("nodeSelector"), same("topologyRef")];
@@ -53,6 +60,8 @@ const SERVICE: Service = Service {
     body: Body::Spec,
     slots: &[],
     inherits: SECRET_AND_SCHEDULING,
+    fills: &[],
+    drops: &[],
     ready: READY,
     step: StepName::Controlplane,
     condition: "",
@@ -213,6 +222,7 @@ pub const SERVICES: &[Service] = &[
         variant: Some(Variant { field: "kind", value: "KeystoneAPI", default: false, maps: &[], accepts: &[] }),
         objects: one("keystone"),
         slots: &[image("containerImage", "keystoneAPIImage")],
+        fills: &[DATABASE],
         step: StepName::Keystone,
         condition: "OpenStackControlPlaneKeystoneAPIReady",
         ..SERVICE
@@ -234,6 +244,7 @@ pub const SERVICES: &[Service] = &[
         section: "placement",
         objects: one("placement"),
         slots: &[image("containerImage", "placementAPIImage")],
+        fills: &[DATABASE],
         condition: "OpenStackControlPlanePlacementAPIReady",
         ..SERVICE
     },
@@ -253,6 +264,7 @@ pub const SERVICES: &[Service] = &[
             same("nodeSelector"),
             same("topologyRef"),
         ],
+        fills: &[DATABASE, fill("imageCache.size", "")],
         condition: "OpenStackControlPlaneGlanceReady",
         ..SERVICE
     },
@@ -264,10 +276,11 @@ pub const SERVICES: &[Service] = &[
         slots: &[
             image("cinderAPI.containerImage", "cinderAPIImage"),
             image("cinderScheduler.containerImage", "cinderSchedulerImage"),
-            optional_image("cinderBackup", "cinderBackup.containerImage", "cinderBackupImage"),
+            image("cinderBackup.containerImage", "cinderBackupImage"),
             each_entry("cinderBackups", Source::Image("cinderBackupImage")),
             each_entry("cinderVolumes", Source::Backend("cinderVolumeImages")),
         ],
+        fills: &[DATABASE],
         condition: "OpenStackControlPlaneCinderReady",
         required_status: r#"{"cinderAPIReadyCount": 1, "cinderBackupReadyCount": 0, "cinderSchedulerReadyCount": 1}"#,
         ..SERVICE
@@ -278,6 +291,7 @@ pub const SERVICES: &[Service] = &[
         section: "neutron",
         objects: one("neutron"),
         slots: &[image("containerImage", "neutronAPIImage")],
+        fills: &[DATABASE],
         condition: "OpenStackControlPlaneNeutronReady",
         ..SERVICE
     },
@@ -327,6 +341,7 @@ pub const SERVICES: &[Service] = &[
             image("images.ironicPythonAgent", "ironicPythonAgentImage"),
         ],
         inherits: &[same("secret"), same("storageClass"), same("nodeSelector"), same("topologyRef")],
+        fills: &[DATABASE, fill_object("ironicAPI"), fill_object("ironicInspector"), fill_object("ironicNeutronAgent")],
         condition: "OpenStackControlPlaneIronicReady",
         ..SERVICE
     },
@@ -354,6 +369,7 @@ pub const SERVICES: &[Service] = &[
             each_entry("manilaShares", Source::Backend("manilaShareImages")),
             switch(Place::Annotation("manila.openstack.org/sharev1"), "manilaSharev1", "false"),
         ],
+        fills: &[DATABASE],
         condition: "OpenStackControlPlaneManilaReady",
         ..SERVICE
     },
@@ -381,14 +397,23 @@ pub const SERVICES: &[Service] = &[
             image("ceilometer.proxyImage", "ceilometerProxyImage"),
             image("ceilometer.ksmImage", "ksmImage"),
             image("ceilometer.mysqldExporterImage", "ceilometerMysqldExporterImage"),
-            optional_image("autoscaling", "autoscaling.aodh.apiImage", "aodhAPIImage"),
-            optional_image("autoscaling", "autoscaling.aodh.evaluatorImage", "aodhEvaluatorImage"),
-            optional_image("autoscaling", "autoscaling.aodh.listenerImage", "aodhListenerImage"),
-            optional_image("autoscaling", "autoscaling.aodh.notifierImage", "aodhNotifierImage"),
-            optional_image("cloudkitty", "cloudkitty.cloudKittyAPI.containerImage", "cloudkittyAPIImage"),
-            optional_image("cloudkitty", "cloudkitty.cloudKittyProc.containerImage", "cloudkittyProcImage"),
+            image("autoscaling.aodh.apiImage", "aodhAPIImage"),
+            image("autoscaling.aodh.evaluatorImage", "aodhEvaluatorImage"),
+            image("autoscaling.aodh.listenerImage", "aodhListenerImage"),
+            image("autoscaling.aodh.notifierImage", "aodhNotifierImage"),
+            image("cloudkitty.cloudKittyAPI.containerImage", "cloudkittyAPIImage"),
+            image("cloudkitty.cloudKittyProc.containerImage", "cloudkittyProcImage"),
         ],
-        inherits: SCHEDULING,
+        inherits: &[
+            same("nodeSelector"),
+            same("topologyRef"),
+            Inherit { from: "secret", to: "ceilometer.secret" },
+            Inherit { from: "secret", to: "autoscaling.aodh.secret" },
+            Inherit { from: "secret", to: "cloudkitty.secret" },
+            Inherit { from: "storageClass", to: "cloudkitty.storageClass" },
+        ],
+        // Both are in upstream's samples.
+        drops: &["autoscaling.aodh.passwordSelectors", "logging.ipaddr"],
         condition: "OpenStackControlPlaneTelemetryReady",
         ..SERVICE
     },
@@ -402,6 +427,8 @@ pub const SERVICES: &[Service] = &[
             image("barbicanWorker.containerImage", "barbicanWorkerImage"),
             image("barbicanKeystoneListener.containerImage", "barbicanKeystoneListenerImage"),
         ],
+        // The account is named by the operator of Barbican; its CRD wants the field to be there.
+        fills: &[DATABASE, fill("serviceAccount", "")],
         condition: "OpenStackControlPlaneBarbicanReady",
         ..SERVICE
     },
@@ -426,11 +453,31 @@ pub const SERVICES: &[Service] = &[
         slots: &[
             image("octaviaAPI.containerImage", "octaviaAPIImage"),
             image("apacheContainerImage", "octaviaApacheImage"),
-            optional_image("octaviaWorker", "octaviaWorker.containerImage", "octaviaWorkerImage"),
-            optional_image("octaviaHealthManager", "octaviaHealthManager.containerImage", "octaviaHealthmanagerImage"),
-            optional_image("octaviaHousekeeping", "octaviaHousekeeping.containerImage", "octaviaHousekeepingImage"),
-            optional_image("octaviaRsyslog", "octaviaRsyslog.containerImage", "octaviaRsyslogImage"),
-            optional_image("octaviaRsyslog", "octaviaRsyslog.initContainerImage", "octaviaHealthmanagerImage"),
+            image("octaviaWorker.containerImage", "octaviaWorkerImage"),
+            image("octaviaHealthManager.containerImage", "octaviaHealthmanagerImage"),
+            image("octaviaHousekeeping.containerImage", "octaviaHousekeepingImage"),
+            image("octaviaRsyslog.containerImage", "octaviaRsyslogImage"),
+            image("octaviaRsyslog.initContainerImage", "octaviaHealthmanagerImage"),
+        ],
+        // The operator of Octavia gives its parts what they need; its CRD wants the fields to be there.
+        fills: &[
+            DATABASE,
+            fill("octaviaAPI.databaseInstance", ""),
+            fill("octaviaAPI.secret", ""),
+            fill("octaviaAPI.serviceAccount", ""),
+            fill("octaviaWorker.databaseInstance", ""),
+            fill("octaviaWorker.role", ""),
+            fill("octaviaWorker.secret", ""),
+            fill("octaviaWorker.serviceAccount", ""),
+            fill("octaviaHealthManager.databaseInstance", ""),
+            fill("octaviaHealthManager.role", ""),
+            fill("octaviaHealthManager.secret", ""),
+            fill("octaviaHealthManager.serviceAccount", ""),
+            fill("octaviaHousekeeping.databaseInstance", ""),
+            fill("octaviaHousekeeping.role", ""),
+            fill("octaviaHousekeeping.secret", ""),
+            fill("octaviaHousekeeping.serviceAccount", ""),
+            fill("octaviaRsyslog.serviceAccount", ""),
         ],
         condition: "OpenStackControlPlaneOctaviaReady",
         ..SERVICE
@@ -450,8 +497,9 @@ pub const SERVICES: &[Service] = &[
             image("designateWorker.containerImage", "designateWorkerImage"),
             image("designateBackendbind9.containerImage", "designateBackendbind9Image"),
             image("designateBackendbind9.netUtilsImage", "netUtilsImage"),
-            optional_image("designateUnbound", "designateUnbound.containerImage", "designateUnboundImage"),
+            image("designateUnbound.containerImage", "designateUnboundImage"),
         ],
+        fills: &[DATABASE],
         condition: "OpenStackControlPlaneDesignateReady",
         ..SERVICE
     },
@@ -469,7 +517,13 @@ pub const SERVICES: &[Service] = &[
             image("swiftStorage.containerImageProxy", "swiftProxyImage"),
             image("swiftProxy.containerImageProxy", "swiftProxyImage"),
         ],
-        inherits: STORAGE_AND_SCHEDULING,
+        inherits: &[
+            Inherit { from: "secret", to: "swiftProxy.secret" },
+            same("storageClass"),
+            Inherit { from: "storageClass", to: "swiftStorage.storageClass" },
+            same("nodeSelector"),
+            same("topologyRef"),
+        ],
         condition: "OpenStackControlPlaneSwiftReady",
         ..SERVICE
     },

@@ -218,7 +218,7 @@ impl Cluster {
         if answer == "ok" { Ok(()) } else { bail!("/readyz says {answer}") }
     }
 
-    async fn config(&self, user: User) -> anyhow::Result<Config> {
+    pub(crate) async fn config(&self, user: User) -> anyhow::Result<Config> {
         let kubeconfig = Kubeconfig::read_from(self.kubeconfig(user))?;
         Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
     }

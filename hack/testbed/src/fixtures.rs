@@ -5,7 +5,7 @@
 
 use api::{
     dataplane,
-    service::{Enabled, Objects, Place, SERVICES},
+    service::{Enabled, Objects, SERVICES},
 };
 use serde_json::{Map, Value, json};
 
@@ -79,7 +79,7 @@ fn object(api_version: &str, kind: &str, namespace: &str, name: &str, spec: &Val
     })
 }
 
-/// Every section, enabled, with an empty template and every optional part that has an image.
+/// Every section, enabled, with an empty template.
 fn sections() -> Map<String, Value> {
     let mut sections = Map::new();
     for row in SERVICES.iter().filter(|row| !row.section.is_empty()) {
@@ -92,11 +92,6 @@ fn sections() -> Map<String, Value> {
         }
         if let Objects::One { template, requires, .. } = row.objects {
             let mut body = json!({});
-            for slot in row.slots {
-                if let Place::Under { ancestor, .. } = slot.place {
-                    merge(&mut body, nested(ancestor, json!({})));
-                }
-            }
             if let Some(required) = requires {
                 merge(&mut body, nested(required, json!({"datacentre": "ospbr"})));
             }
@@ -128,6 +123,7 @@ fn particulars() -> Value {
             "cinderVolumes": {"pure": {"replicas": 1}, "ceph": {"replicas": 1}},
         }},
         "manila": {"template": {"databaseInstance": "openstack", "manilaShares": {"share1": {"replicas": 1}}}},
+        "watcher": {"template": {"databaseInstance": "openstack"}},
     })
 }
 
@@ -175,7 +171,6 @@ mod tests {
             }
         }
         assert_eq!(spec["galera"]["templates"].as_object().unwrap().len(), 2);
-        assert!(spec["octavia"]["template"]["octaviaRsyslog"].is_object());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! * [`cluster`]: etcd and kube-apiserver (and two controllers), the real binaries, on free ports;
 //! * [`actors`]: scripted service operators, built from the service table;
 //! * [`operator`]: the operator as a process, with the environment of a [`release::Release`];
+//! * [`proxy`]: what is between the operator and the API server: it counts, stops and spoils requests;
 //! * [`wait`]: watching until something holds, with an error that shows what was there instead;
 //! * [`fixtures`]: control planes, nodesets and deployments.
 //!
@@ -15,6 +16,7 @@ pub mod cluster;
 pub mod fixtures;
 pub mod operator;
 pub mod process;
+pub mod proxy;
 pub mod release;
 pub mod usage;
 pub mod wait;
@@ -22,6 +24,7 @@ pub mod wait;
 pub use actors::{Actors, Script};
 pub use cluster::Cluster;
 pub use operator::Operator;
+pub use proxy::Proxy;
 pub use release::Release;
 
 /// The top of the repository.

@@ -29,6 +29,8 @@ pub struct Options {
     pub log: String,
     /// Arguments after `run`.
     pub args: Vec<String>,
+    /// How it reaches the API server; its own user's kubeconfig of the cluster when absent.
+    pub kubeconfig: Option<PathBuf>,
     /// Further environment; wins over what is set here.
     pub env: Vec<(String, String)>,
 }
@@ -42,6 +44,7 @@ impl Options {
             release,
             log: "info".to_owned(),
             args: Vec::new(),
+            kubeconfig: None,
             env: Vec::new(),
         }
     }
@@ -50,6 +53,13 @@ impl Options {
     #[must_use]
     pub fn with_env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With another way to the API server, e.g. that of a [`Proxy`](crate::Proxy).
+    #[must_use]
+    pub fn with_kubeconfig(mut self, path: impl Into<PathBuf>) -> Self {
+        self.kubeconfig = Some(path.into());
         self
     }
 
@@ -77,7 +87,7 @@ impl Operator {
         // One log per instance: replicas of one namespace must not mix theirs.
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let log = cluster.dir().join(format!("operator-{}-{number}.log", options.namespace));
-        let kubeconfig = cluster.kubeconfig(User::Operator);
+        let kubeconfig = options.kubeconfig.clone().unwrap_or_else(|| cluster.kubeconfig(User::Operator));
         let process = spawn(&options, &kubeconfig, &log)?;
         Ok(Self { options, kubeconfig, log, process })
     }

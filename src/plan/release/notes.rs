@@ -6,7 +6,10 @@ use api::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::world::{RootStatus, World};
+use super::{
+    walk::Walk,
+    world::{RootStatus, World},
+};
 
 /// The object that a note is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,10 +74,12 @@ const REFUSALS: &[&str] = &[
 ];
 
 /// The notes of this pass.
-pub(crate) fn between(world: &World, after: &RootStatus) -> Vec<Note> {
+pub(crate) fn between(world: &World, after: &RootStatus, walk: &Walk) -> Vec<Note> {
     let (Some(root), Some(after)) = (&world.version, &after.version) else { return Vec::new() };
     let before = &root.status;
-    let mut notes = update_notes(before, after);
+    // The last step and the update end in the same pass: the walk still has the steps.
+    let steps = walk.update.as_ref().filter(|_| before.update != after.update).map_or(&[][..], |update| &update.steps);
+    let mut notes = update_notes(before, after, steps);
     notes.extend(REFUSALS.iter().filter_map(|type_| refusal(before, after, type_)));
     notes
 }
@@ -84,7 +89,7 @@ fn note(reason: NoteReason, message: String) -> Note {
     Note { about: About::Version, warning, reason, message }
 }
 
-fn update_notes(before: &OpenStackVersionStatus, after: &OpenStackVersionStatus) -> Vec<Note> {
+fn update_notes(before: &OpenStackVersionStatus, after: &OpenStackVersionStatus, steps: &[StepStatus]) -> Vec<Note> {
     let mut notes = Vec::new();
     let target = |status: &OpenStackVersionStatus| status.update.as_ref().map(|update| update.to.clone());
     let nothing = Vec::new();
@@ -92,17 +97,12 @@ fn update_notes(before: &OpenStackVersionStatus, after: &OpenStackVersionStatus)
     if let Some(update) = after.update.as_ref().filter(|_| target(before) != target(after)) {
         notes.push(note(NoteReason::UpdateStarted, format!("from {} to {}", update.from, update.to)));
     }
-    for step in after.update.iter().filter(|_| before.update != after.update).flat_map(|update| &update.steps) {
+    for step in steps {
         let old = old_steps.iter().find(|old| old.name == step.name);
         notes.extend(step_note(old, step));
     }
-    let ended: Vec<_> = after.history.iter().filter(|entry| !before.history.contains(entry)).collect();
-    // The last step and the update end in the same pass: what was open then is done now.
-    if after.update.is_none() && ended.iter().any(|entry| entry.result == UpdateResult::Completed) {
-        let open = old_steps.iter().filter(|step| !step.state.is_finished());
-        notes.extend(open.map(|step| note(NoteReason::StepFinished, format!("step {}: completed", step.name))));
-    }
-    notes.extend(ended.into_iter().map(ended_note));
+    let ended = after.history.iter().filter(|entry| !before.history.contains(entry));
+    notes.extend(ended.map(ended_note));
     notes
 }
 

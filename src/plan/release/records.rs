@@ -15,8 +15,9 @@ use super::{
 };
 use crate::json;
 
-/// How many versions beyond the deployed, the target and the available one stay recorded.
-const KEPT: usize = 3;
+/// How many versions stay recorded: those that are needed, and the newest others up to this number. One version takes
+/// some 13 kB when its images have digests, and the whole object has to stay small.
+const KEPT: usize = 4;
 
 /// What is known of one version.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -126,7 +127,9 @@ impl Records {
 
     /// Forgets all but the versions in `needed` and the newest few others: the object has to stay small.
     pub(crate) fn pruned(&self, needed: &[&str]) -> BTreeMap<String, Record> {
-        let spare: Vec<&str> = self.names().into_iter().filter(|name| !needed.contains(name)).take(KEPT).collect();
+        let (needed, others): (Vec<&str>, Vec<&str>) = self.names().into_iter().partition(|name| needed.contains(name));
+        let room = KEPT.saturating_sub(needed.len());
+        let spare: Vec<&str> = others.into_iter().take(room).collect();
         let keep = |name: &str| needed.contains(&name) || spare.contains(&name);
         self.versions
             .iter()

@@ -46,22 +46,18 @@ pub(crate) struct Decision {
     pub(crate) verdict: Verdict,
     /// The value that an empty `spec.targetVersion` gets.
     pub(crate) default_target: Option<String>,
-    /// The target that an `OpenStackVersion` which is created again gets.
-    pub(crate) recorded_target: Option<String>,
 }
 
 /// Decides which version is wanted and may be.
 pub(crate) fn decide(world: &World, before: &OpenStackVersionStatus, records: &Records) -> Decision {
-    let recorded_target = world.control_plane.as_ref().and_then(|cp| cp.status.target_version.clone());
-    let mut decision =
-        Decision { course: Course::Idle, verdict: Verdict::yes(""), default_target: None, recorded_target };
+    let mut decision = Decision { course: Course::Idle, verdict: Verdict::yes(""), default_target: None };
     let Some(version) = &world.version else { return decision };
     let Ok(spec) = &version.spec else {
         decision.verdict = Verdict::unknown("spec.targetVersion is not judged while the spec does not parse");
         return decision;
     };
     let wish = Some(spec.target_version.clone()).filter(|target| !target.is_empty());
-    let requested = match wish.or_else(|| default_target(world, before, &decision)) {
+    let requested = match wish.or_else(|| default_target(world, before, records)) {
         Some(requested) => requested,
         None => {
             let text = "spec.targetVersion is empty and the bundle has no version; set OPENSTACK_RELEASE_VERSION";
@@ -89,12 +85,20 @@ pub(crate) fn decide(world: &World, before: &OpenStackVersionStatus, records: &R
 }
 
 /// An empty target is what was accepted before; only at creation it is the available version. Never "the latest".
-fn default_target(world: &World, before: &OpenStackVersionStatus, decision: &Decision) -> Option<String> {
+fn default_target(world: &World, before: &OpenStackVersionStatus, records: &Records) -> Option<String> {
     let running = before.update.as_ref().map(|update| update.to.clone());
+    let deployed = deployed_version(world, before);
+    // Before anything is deployed a recorded target whose images are lost would only be refused.
+    let known = |target: &String| deployed.is_some() || records.versions.contains_key(target);
     running
-        .or_else(|| decision.recorded_target.clone())
-        .or_else(|| deployed_version(world, before).map(str::to_owned))
+        .or_else(|| recorded_target(world).map(str::to_owned).filter(known))
+        .or_else(|| deployed.map(str::to_owned))
         .or_else(|| Some(world.bundle.version.clone()).filter(|version| !version.is_empty()))
+}
+
+/// The target that the control plane remembers, for an `OpenStackVersion` that is created again.
+fn recorded_target(world: &World) -> Option<&str> {
+    world.control_plane.as_ref().and_then(|cp| cp.status.target_version.as_deref())
 }
 
 struct Case<'a> {
@@ -109,13 +113,9 @@ impl Case<'_> {
     /// The target that was accepted last. During the first installation only the control plane remembers it.
     fn in_force(&self) -> Option<&str> {
         let running = self.before.update.as_ref().map(|update| update.to.as_str());
-        let installing = || self.recorded().filter(|recorded| self.records.versions.contains_key(*recorded));
+        let installing =
+            || recorded_target(self.world).filter(|recorded| self.records.versions.contains_key(*recorded));
         running.or(self.deployed).or_else(installing)
-    }
-
-    /// The target that the control plane recorded.
-    fn recorded(&self) -> Option<&str> {
-        self.world.control_plane.as_ref().and_then(|cp| cp.status.target_version.as_deref())
     }
 
     fn rollback_allowed(&self) -> bool {
@@ -136,7 +136,7 @@ impl Case<'_> {
             return None;
         }
         // An object that was created again knows the target that the control plane recorded, though not its images.
-        if self.deployed.is_some() && self.recorded() == Some(self.requested) {
+        if self.deployed.is_some() && recorded_target(self.world) == Some(self.requested) {
             return None;
         }
         let text = format!(

@@ -2,7 +2,7 @@
 
 use api::{
     annotation,
-    service::{Body, Enabled, Inherit, Kind, Objects, Place, SERVICES, Service, Slot, Unique, Variant},
+    service::{Body, Enabled, Fill, Filler, Inherit, Kind, Objects, Place, SERVICES, Service, Slot, Unique, Variant},
 };
 use serde_json::{Map, Value};
 
@@ -220,6 +220,11 @@ fn body(service: &'static Service, spec: &Value, template: &Value) -> Result<Val
         Some(variant) if !variant.accepts.is_empty() => mapped(service, &variant, template)?,
         _ => template.clone(),
     };
+    // In a template, null is a field that nobody filled in; the kinds' schemas would refuse it.
+    json::remove_nulls(&mut body);
+    for field in service.drops {
+        json::remove(&mut body, &keys(field));
+    }
     // Images come from OpenStackVersion alone; admission refuses them in templates, and here they go.
     for spot in spots(service, &body).into_iter().filter(|spot| spot.slot.source.is_image()) {
         if let Address::Body(path) = &spot.address {
@@ -230,12 +235,28 @@ fn body(service: &'static Service, spec: &Value, template: &Value) -> Result<Val
         let value = json::get(spec, from).filter(|value| has_content(Some(value)));
         let unset = json::get(&body, to).is_none_or(|own| own.is_null() || own == "");
         // A template that has no such part does not get one only to inherit.
-        let parent = to.rsplit_once('.').is_none_or(|(parent, _)| json::get(&body, parent).is_some());
+        let parent =
+            to.rsplit_once('.').is_none_or(|(parent, _)| json::get(&body, parent).is_some() || makes(service, parent));
         if let (Some(value), true, true) = (value, unset, parent) {
             json::set(&mut body, &keys(to), value.clone());
         }
     }
+    for Fill { path, value } in service.fills {
+        if json::get(&body, path).is_none_or(|own| own == "") {
+            let value = match value {
+                Filler::Text(text) => Value::from(*text),
+                Filler::Object => Value::Object(Map::new()),
+            };
+            json::set(&mut body, &keys(path), value);
+        }
+    }
     Ok(body)
+}
+
+/// Whether an image of the row is in that part, so that every object has it.
+fn makes(service: &Service, part: &str) -> bool {
+    let inside = |path: &str| path.strip_prefix(part).is_some_and(|rest| rest.starts_with('.'));
+    service.slots.iter().any(|slot| matches!(slot.place, Place::Path(path) if inside(path)))
 }
 
 /// An upstream-shaped template under a kind of another shape: mapped where it can be, else refused by name.
@@ -270,11 +291,6 @@ fn spots(service: &'static Service, body: &Value) -> Vec<Spot> {
             // A switch that the template sets is the template's.
             Place::Path(path) if !slot.source.is_image() && json::get(body, path).is_some() => {}
             Place::Path(path) => add("", Address::Body(keys(path))),
-            Place::Under { ancestor, path } => {
-                if json::get(body, ancestor).is_some_and(Value::is_object) {
-                    add("", Address::Body(keys(path)));
-                }
-            }
             Place::EachEntry { map, leaf } => {
                 for entry in entries(json::get(body, map)) {
                     let mut path = keys(map);
@@ -303,8 +319,8 @@ pub(crate) fn infrastructure_only(world: &World) -> bool {
     stage.is_some_and(|stage| stage == "infrastructure-only")
 }
 
-/// Fields of the control plane that are accepted and not acted on: top-level fields that no row inherits, and fields
-/// of sections beside the switches and templates.
+/// Fields of the control plane that are accepted and not acted on: top-level fields that no row inherits, fields of
+/// sections beside the switches and templates, and fields of templates that are dropped.
 pub(crate) fn ignored_fields(spec: &Map<String, Value>) -> Vec<String> {
     let mut ignored = Vec::new();
     for (field, value) in spec {
@@ -321,6 +337,13 @@ pub(crate) fn ignored_fields(spec: &Map<String, Value>) -> Vec<String> {
                 ignored.push(format!("spec.{field}.{inner}"));
             }
         }
+        for row in rows {
+            if let Objects::One { template, .. } = row.objects {
+                let dropped = row.drops.iter().map(|dropped| format!("{template}.{dropped}"));
+                let set = dropped.filter(|path| json::get(value, path).is_some_and(|value| !value.is_null()));
+                ignored.extend(set.map(|path| format!("spec.{field}.{path}")));
+            }
+        }
     }
     ignored
 }
@@ -334,4 +357,50 @@ fn row_reads(row: &Service, field: &str) -> bool {
         Objects::Each { templates } => first(templates),
     };
     named || field == "enabled" || row.variant.is_some_and(|variant| variant.field == field)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn made(service: &str, spec: Value) -> Value {
+        let service = api::service::find(service).unwrap();
+        let section = json::get(&spec, service.section).unwrap();
+        body(service, &spec, json::get(section, "template").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_the_kind_insists_on_is_filled_in_where_the_template_has_nothing() {
+        let made_of = |template: Value| made("glance", json!({"glance": {"template": template}}));
+        let filled = json!({"databaseInstance": "openstack", "imageCache": {"size": ""}});
+        assert_eq!(made_of(json!({})), filled);
+        assert_eq!(made_of(json!({"databaseInstance": "", "imageCache": null})), filled);
+        let own = json!({"databaseInstance": "mine", "imageCache": {"size": "1G"}});
+        assert_eq!(made_of(own.clone()), own);
+        let ironic = made("ironic", json!({"ironic": {"template": {"ironicAPI": {"replicas": 2}}}}));
+        assert_eq!((&ironic["ironicAPI"], &ironic["ironicInspector"]), (&json!({"replicas": 2}), &json!({})));
+    }
+
+    #[test]
+    fn fields_that_no_version_knows_any_more_are_dropped_and_named() {
+        let spec = json!({"telemetry": {"template": {"logging": {"ipaddr": "192.0.2.1", "port": 10514}}}});
+        assert_eq!(made("telemetry", spec.clone())["logging"], json!({"port": 10514}));
+        let fields = spec.as_object().unwrap();
+        assert_eq!(ignored_fields(fields), ["spec.telemetry.template.logging.ipaddr"]);
+    }
+
+    #[test]
+    fn parts_that_have_an_image_inherit_although_the_template_lacks_them() {
+        let spec = json!({"secret": "mine", "telemetry": {"template": {"ceilometer": {"secret": "own"}}}});
+        let made = made("telemetry", spec);
+        assert_eq!(
+            made,
+            json!({
+                "ceilometer": {"secret": "own"}, "autoscaling": {"aodh": {"secret": "mine"}}, "cloudkitty": {"secret": "mine"},
+            })
+        );
+    }
 }

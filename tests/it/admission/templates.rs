@@ -27,7 +27,7 @@ fn nested(path: &str, value: Value) -> Value {
 fn paths(row: &Service, slot: &Slot) -> Vec<String> {
     let below = |template: &str, path: &str| format!("{}.{template}.{path}", row.section);
     match (row.objects, slot.place) {
-        (Objects::One { template, .. }, Place::Path(path) | Place::Under { path, .. }) => vec![below(template, path)],
+        (Objects::One { template, .. }, Place::Path(path)) => vec![below(template, path)],
         (Objects::One { template, .. }, Place::EachEntry { map, leaf }) => {
             ["default", "my-key"].map(|key| below(template, &format!("{map}.{key}.{leaf}"))).into()
         }

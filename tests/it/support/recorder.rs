@@ -9,11 +9,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use api::{dataplane, service};
+use api::{dataplane, service, version::OpenStackVersion};
 use futures::StreamExt;
 use kube::{
     Api,
-    api::{DynamicObject, ListParams},
+    api::{ApiResource, DynamicObject, ListParams},
     runtime::{WatchStreamExt, watcher},
 };
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ use super::{Cloud, SOON, carries, moved_to};
 pub struct Recorder {
     frames: Arc<Mutex<Vec<Frame>>>,
     news: watch::Receiver<usize>,
-    apis: Vec<Api<DynamicObject>>,
+    apis: Vec<(String, Api<DynamicObject>)>,
     _tasks: JoinSet<()>,
 }
 
@@ -46,10 +46,10 @@ struct Move {
 }
 
 impl Frame {
-    fn new(object: &DynamicObject) -> Self {
+    fn new(kind: &str, object: &DynamicObject) -> Self {
         Self {
             version: object.metadata.resource_version.as_deref().unwrap().parse().unwrap(),
-            kind: object.types.as_ref().unwrap().kind.clone(),
+            kind: kind.to_owned(),
             name: object.metadata.name.clone().unwrap(),
             object: serde_json::to_value(object).unwrap(),
         }
@@ -64,6 +64,12 @@ impl Frame {
                 && status["conditions"].as_array().is_some_and(good))
     }
 
+    /// Whether the operator's services are meant, and not what stands around them.
+    fn is_service(&self) -> bool {
+        let others = [dataplane::NODE_SET.kind, "OpenStackVersion"];
+        !others.contains(&self.kind.as_str()) && self.name != "kube-root-ca.crt"
+    }
+
     fn label(&self) -> String {
         format!("{}/{}", self.kind, self.name)
     }
@@ -75,17 +81,18 @@ impl Recorder {
         let frames: Arc<Mutex<Vec<Frame>>> = Arc::default();
         let (said, news) = watch::channel(0);
         let mut tasks = JoinSet::new();
-        let kinds = service::kinds().into_iter().chain([dataplane::NODE_SET]);
-        let apis: Vec<Api<DynamicObject>> = kinds
-            .map(|kind| Api::namespaced_with(cloud.client.clone(), &cloud.namespace, &actors::resource(kind)))
+        let kinds = service::kinds().into_iter().chain([dataplane::NODE_SET]).map(actors::resource);
+        let kinds = kinds.chain([ApiResource::erase::<OpenStackVersion>(&())]);
+        let apis: Vec<(String, Api<DynamicObject>)> = kinds
+            .map(|kind| (kind.kind.clone(), Api::namespaced_with(cloud.client.clone(), &cloud.namespace, &kind)))
             .collect();
-        for api in apis.clone() {
+        for (kind, api) in apis.clone() {
             let (frames, said) = (Arc::clone(&frames), said.clone());
             tasks.spawn(async move {
                 let mut objects = pin!(watcher(api, watcher::Config::default()).applied_objects());
                 while let Some(object) = objects.next().await {
                     if let Ok(object) = object {
-                        frames.lock().unwrap().push(Frame::new(&object));
+                        frames.lock().unwrap().push(Frame::new(&kind, &object));
                         said.send_modify(|count| *count += 1);
                     }
                 }
@@ -97,7 +104,7 @@ impl Recorder {
     /// Everything that happened before this call.
     pub async fn frames(&self) -> Vec<Frame> {
         let mut last = Vec::new();
-        for api in &self.apis {
+        for (_, api) in &self.apis {
             last.extend(
                 api.list(&ListParams::default())
                     .await
@@ -130,9 +137,7 @@ impl Recorder {
     pub async fn assert_walk(&self, from: &str, to: &str) -> usize {
         let frames = self.frames().await;
         let mut objects: BTreeMap<String, Vec<&Frame>> = BTreeMap::new();
-        for frame in
-            frames.iter().filter(|frame| frame.kind != dataplane::NODE_SET.kind && frame.name != "kube-root-ca.crt")
-        {
+        for frame in frames.iter().filter(|frame| frame.is_service()) {
             objects.entry(frame.label()).or_default().push(frame);
         }
         let moves: BTreeMap<&String, (usize, Move)> = objects
@@ -152,6 +157,11 @@ impl Recorder {
             }
         }
         assert_node_sets(&frames, &moves, to);
+        let deployed = |frame: &&Frame| frame.object["status"]["deployedVersion"] == json!(to);
+        let deployed = frames.iter().find(|frame| frame.kind == "OpenStackVersion" && deployed(frame)).unwrap();
+        for (label, (_, walked)) in &moves {
+            assert!(walked.done < deployed.version, "{to} was deployed before {label} was ready");
+        }
         moves.len()
     }
 }

@@ -118,7 +118,7 @@ fn images_of(row: &Service, object: &DynamicObject) -> Vec<(String, String)> {
             _ => value.as_str().map(str::to_owned),
         };
         match slot.place {
-            Place::Path(path) | Place::Under { path, .. } => {
+            Place::Path(path) => {
                 images.extend(at(body, path).and_then(text).map(|image| (path.to_owned(), image)));
             }
             Place::EachEntry { map, leaf } => {

@@ -32,12 +32,13 @@ impl Cluster {
     /// Installs the operator's CRDs and permissive ones for the kinds of other operators, and waits until they are
     /// served. May run again.
     pub async fn install_crds(&self) -> anyhow::Result<()> {
+        self.install(api::crd::all().into_iter().chain(api::crd::foreign())).await
+    }
+
+    /// Installs these CRDs, and waits until they are served.
+    pub async fn install(&self, crds: impl IntoIterator<Item = CustomResourceDefinition>) -> anyhow::Result<()> {
         let api: Api<CustomResourceDefinition> = Api::all(self.client().await?);
-        stream::iter(api::crd::all().into_iter().chain(api::crd::foreign()))
-            .map(|crd| install_crd(&api, crd))
-            .buffer_unordered(8)
-            .try_collect::<Vec<()>>()
-            .await?;
+        stream::iter(crds).map(|crd| install_crd(&api, crd)).buffer_unordered(8).try_collect::<Vec<()>>().await?;
         Ok(())
     }
 

@@ -62,7 +62,7 @@ fn step_verdict(status: &StepStatus, reason: Reason) -> Verdict {
 fn initialized(scene: &Scene<'_>) -> Verdict {
     match scene.world.version.as_ref().map(|version| &version.spec) {
         Some(Err(problem)) => {
-            let text = format!("spec does not parse: {problem}; correct the field");
+            let text = format!("the spec of the OpenStackVersion does not parse: {problem}; correct the field");
             Verdict::no(Severity::Error, Reason::InvalidSpec, text)
         }
         _ if scene.to.known => Verdict::yes(format!("the images of {} are known", scene.to.version)),
@@ -178,9 +178,10 @@ fn version_ready(
     }
     if let Some(update) = walk.update.as_ref().filter(|_| !deployed.ends) {
         let frontier = update.steps.iter().zip(&walk.reasons).find(|(step, _)| !step.state.is_finished());
-        let (reason, text) = frontier.map_or((Reason::Requested, "finishing".to_owned()), |(step, reason)| {
-            (*reason, format!("step {}: {}", step.name, step.message))
-        });
+        let (reason, text) = frontier.map_or(
+            (Reason::Requested, format!("every step is done; annotation {} goes", annotation::SKIP_CUSTOM_IMAGES)),
+            |(step, reason)| (*reason, format!("step {}: {}", step.name, step.message)),
+        );
         return Verdict::no(Severity::Info, reason, format!("update from {} to {}: {text}", update.from, update.to));
     }
     services_ready(children).unwrap_or_else(|| match (&scene.decision.course, &deployed.version) {
@@ -220,7 +221,7 @@ pub(super) fn of_control_plane(
     let mut all: Verdicts = Vec::new();
     let version = match (&scene.world.version, &cp.spec) {
         (_, Err(problem)) => {
-            let text = format!("spec does not parse: {problem}; correct the field");
+            let text = format!("the spec of the OpenStackControlPlane does not parse: {problem}; correct the field");
             Verdict::no(Severity::Error, Reason::InvalidSpec, text)
         }
         (Some(version), _) if version.meta.name != cp.meta.name => {

@@ -90,7 +90,7 @@ fn every_small_world_is_ordered_and_explained_and_comes_to_rest() {
     start.target(NEW);
     let fresh = start.clone();
     start.until(api::step::StepName::Mariadb);
-    let memories = [fresh.world, start.world];
+    let memories = [fresh.world, start.world.clone()];
     let objects = objects();
     let nodesets = nodesets();
     let combinations = STATES.len().pow(u32::try_from(SERVICES.len()).unwrap());
@@ -99,7 +99,7 @@ fn every_small_world_is_ordered_and_explained_and_comes_to_rest() {
         let mut world = memories[count % memories.len()].clone();
         world.nodesets.clone_from(&nodesets[(count / memories.len()) % nodesets.len()]);
         place(&mut world, &objects, combination);
-        let mut sim = Sim::installed(Some(&[]), OLD);
+        let mut sim = start.clone();
         sim.world = world;
         // The first pass records, the second writes.
         sim.pass();

@@ -118,19 +118,17 @@ fn nothing_irrevocable_goes_back(sim: &Sim, plan: &Plan) {
 }
 
 /// One pass of the state, with the world moving on between observation and writes, and an end.
-fn next(sim: &Sim, this: Move, end: End) -> Sim {
+fn next(sim: &Sim, plan: &Plan, this: Move, end: End) -> Sim {
     let mut sim = sim.clone();
-    let plan = checked(&sim.world);
-    nothing_irrevocable_goes_back(&sim, &plan);
     let version = (sim.version().meta.generation, sim.status().clone());
     make(&mut sim, this);
     if end != End::Nothing {
-        sim.act(&plan);
+        sim.act(plan);
     }
     // A status that is based on an older object is refused.
     let stale = version != (sim.version().meta.generation, sim.status().clone());
     if end == End::Whole && !stale {
-        sim.report(&plan);
+        sim.report(plan);
     }
     sim.tick(10);
     sim
@@ -152,18 +150,36 @@ fn finishes(sim: &Sim) {
     }
 }
 
+/// Every state that a fair update goes through: what a hostile world can do, it does from each of them.
+fn path() -> VecDeque<Sim> {
+    let mut sim = start();
+    let mut states = VecDeque::from([sim.clone()]);
+    while sim.deployed() == Some(OLD) {
+        sim.pass();
+        states.push_back(sim.clone());
+        sim.services();
+        sim.administrator();
+        states.push_back(sim.clone());
+    }
+    states
+}
+
 /// Explores `most` states, breadth first or (with a seed) in a random order.
 fn explore(most: usize, seed: Option<u64>) -> usize {
     let mut random = seed.unwrap_or_default();
-    let mut seen = HashSet::new();
-    let mut queue = VecDeque::from([start()]);
+    let mut queue = path();
+    let mut seen: HashSet<String> = queue.iter().map(key).collect();
+    let mut count = 0_usize;
     while let Some(sim) = queue.pop_front() {
-        if seen.len() % 5 == 0 {
+        if count.is_multiple_of(12) {
             finishes(&sim);
         }
+        count += 1;
+        let plan = checked(&sim.world);
+        nothing_irrevocable_goes_back(&sim, &plan);
         for this in MOVES {
             for end in [End::Whole, End::Unreported, End::Nothing] {
-                let new = next(&sim, *this, end);
+                let new = next(&sim, &plan, *this, end);
                 if seen.len() < most && seen.insert(key(&new)) {
                     random = random.rotate_left(9).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
                     if seed.is_some() && random % 3 != 0 { queue.push_front(new) } else { queue.push_back(new) }
@@ -171,17 +187,17 @@ fn explore(most: usize, seed: Option<u64>) -> usize {
             }
         }
     }
-    seen.len()
+    count
 }
 
 #[test]
 fn nothing_between_two_passes_breaks_the_walk() {
-    assert_eq!(explore(400, None), 400);
+    assert!(explore(500, None) >= 500);
 }
 
 #[test]
 fn nor_does_a_long_story() {
     for seed in [1, 2] {
-        assert_eq!(explore(250, Some(seed)), 250);
+        assert!(explore(200, Some(seed)) >= 200);
     }
 }

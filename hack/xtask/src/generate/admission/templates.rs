@@ -65,13 +65,13 @@ fn images_in(section: &str) -> String {
 
 fn image_in(row: &Service, slot: &Slot) -> Option<String> {
     match (row.objects, slot.place) {
-        (Objects::One { template, .. }, Place::Path(path) | Place::Under { path, .. }) => {
+        (Objects::One { template, .. }, Place::Path(path)) => {
             Some(at_path(&format!("{}.{template}.{path}", row.section), slot.source))
         }
         (Objects::One { template, .. }, Place::EachEntry { map, leaf }) => {
             Some(in_each(&format!("{}.{template}.{map}", row.section), leaf, slot.source))
         }
-        (Objects::Each { templates }, Place::Path(path) | Place::Under { path, .. }) => {
+        (Objects::Each { templates }, Place::Path(path)) => {
             Some(in_each(&format!("{}.{templates}", row.section), path, slot.source))
         }
         // An annotation is not part of a template; entries within each of several templates: no such row.

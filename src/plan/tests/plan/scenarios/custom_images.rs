@@ -1,0 +1,158 @@
+//! Custom images: hotfixes and vendor backends.
+
+use api::{annotation, condition::Status, step::StepName, version::StepState};
+use serde_json::json;
+
+use crate::support::{NEW, OLD, Sim, bundle, custom, image_of};
+
+fn glance(reference: &str) -> api::version::ContainerImages {
+    custom(json!({"glanceAPIImage": reference}))
+}
+
+#[test]
+fn a_hotfix_outside_an_update_is_immediate_and_parallel() {
+    let mut sim = Sim::installed(None, OLD);
+    sim.spec().custom_container_images = custom(
+        json!({"glanceAPIImage": "fix.io/glance:1", "rabbitmqImage": "fix.io/rabbit:1", "mariadbImage": "fix.io/m:1"}),
+    );
+    let plan = sim.pass();
+    assert_eq!(plan.actions.len(), 5, "two RabbitMq, two Galera, one Glance in one pass");
+    assert!(sim.status().update.is_none());
+    sim.settle();
+    assert_eq!((sim.deployed(), sim.condition("Ready").0), (Some(OLD), Status::True));
+    sim.spec().custom_container_images.clear();
+    sim.settle();
+    assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), image_of("glanceAPIImage", OLD));
+}
+
+#[test]
+fn one_on_a_pending_step_waits_for_its_turn() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Mariadb);
+    sim.spec().custom_container_images = glance("fix.io/glance:1");
+    sim.pass();
+    assert_eq!(sim.update().step, Some(StepName::Mariadb));
+    assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), image_of("glanceAPIImage", OLD));
+    sim.finish();
+    assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), "fix.io/glance:1");
+}
+
+#[test]
+fn one_on_a_done_step_reopens_it_in_order_with_the_reason() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Controlplane);
+    sim.pass();
+    sim.spec().custom_container_images =
+        custom(json!({"mariadbImage": "fix.io/m:1", "infraMemcachedImage": "fix.io/mc:1"}));
+    sim.pass();
+    assert_eq!(sim.update().step, Some(StepName::Mariadb));
+    let (_, _, message) = sim.condition("MinorUpdateMariaDB");
+    assert!(message.contains("re-opened because its images changed"), "{message}");
+    let memcached = sim.update().steps.iter().find(|step| step.name == StepName::Memcached).unwrap();
+    assert_eq!(memcached.state, StepState::Pending);
+    let rabbitmq = sim.update().steps.iter().find(|step| step.name == StepName::Rabbitmq).unwrap();
+    assert_eq!(rabbitmq.state, StepState::Done);
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW));
+    assert_eq!(sim.text("Memcached", "memcached", "spec.containerImage"), "fix.io/mc:1");
+}
+
+#[test]
+fn unchanged_ones_refuse_a_new_target_and_single_ones_are_warned_about() {
+    let mut sim = Sim::installed(None, OLD);
+    sim.world.bundle = bundle(NEW);
+    sim.spec().custom_container_images = custom(json!({"glanceAPIImage": "fix.io/g:1", "heatAPIImage": "fix.io/h:1"}));
+    sim.settle();
+    sim.target(NEW);
+    sim.settle();
+    let (_, reason, message) = sim.condition("TargetVersionValid");
+    assert_eq!(reason, "CustomImagesUnchanged");
+    assert!(message.contains("glanceAPIImage, heatAPIImage"), "{message}");
+    assert_eq!((sim.deployed(), sim.status().update.is_none()), (Some(OLD), true));
+    sim.spec().custom_container_images.remove("heatAPIImage");
+    sim.pass();
+    // The correction was first applied for the old version; upstream asks for one edit, too.
+    sim.target(OLD);
+    sim.settle();
+    sim.spec().custom_container_images = custom(json!({"glanceAPIImage": "fix.io/g:1", "heatAPIImage": "fix.io/h:2"}));
+    sim.target(NEW);
+    sim.pass();
+    assert_eq!(sim.condition("TargetVersionValid").0, Status::True);
+    let (status, reason, message) = sim.condition("CustomImagesValid");
+    assert_eq!((status, reason.as_str()), (Status::False, "CustomImagesUnchanged"));
+    assert!(message.contains("glanceAPIImage stayed") && !message.contains("heatAPIImage"), "{message}");
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW));
+    assert_eq!(sim.condition("CustomImagesValid").0, Status::True);
+}
+
+#[test]
+fn the_annotation_permits_them_for_one_update() {
+    let mut sim = Sim::installed(None, OLD);
+    sim.world.bundle = bundle(NEW);
+    sim.spec().custom_container_images = glance("fix.io/g:1");
+    sim.settle();
+    sim.annotate(annotation::SKIP_CUSTOM_IMAGES, "");
+    sim.target(NEW);
+    sim.until(StepName::Controlplane);
+    assert!(sim.world.version_annotation(annotation::SKIP_CUSTOM_IMAGES).is_some());
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW));
+    assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), "fix.io/g:1");
+    assert_eq!(sim.world.version_annotation(annotation::SKIP_CUSTOM_IMAGES), None);
+}
+
+/// ci-framework 4100, 4162: upstream overwrites a custom default.
+#[test]
+fn backends_take_their_own_then_the_custom_default_then_the_releases() {
+    let mut sim = Sim::installed(None, OLD);
+    let image = |sim: &Sim, backend: &str| {
+        sim.text("Cinder", "cinder", &format!("spec.cinderVolumes.{backend}.containerImage"))
+    };
+    assert_eq!(image(&sim, "ceph"), image_of("cinderVolumeImage", OLD));
+    sim.spec().custom_container_images = custom(json!({"cinderVolumeImages": {"pure": "v.io/pure:1"}}));
+    sim.settle();
+    assert_eq!((image(&sim, "pure"), image(&sim, "ceph")), ("v.io/pure:1".into(), image_of("cinderVolumeImage", OLD)));
+    sim.spec().custom_container_images =
+        custom(json!({"cinderVolumeImages": {"pure": "v.io/pure:1", "default": "v.io/d:1"}}));
+    sim.settle();
+    assert_eq!((image(&sim, "pure"), image(&sim, "ceph")), ("v.io/pure:1".into(), "v.io/d:1".into()));
+    let cp = serde_json::to_value(&sim.world.control_plane.as_ref().unwrap().status.container_images).unwrap();
+    assert_eq!(cp["cinderVolumeImages"], json!({"ceph": "v.io/d:1", "pure": "v.io/pure:1"}));
+}
+
+#[test]
+fn wrong_ones_are_named_and_nothing_falls_back_silently() {
+    let mut sim = Sim::installed(None, OLD);
+    sim.spec().custom_container_images = custom(json!({
+        "glanceAPIImage": "not an image", "glanceImage": "a.io/b:1", "cinderVolumeImages": {"gone": "v.io/x:1"},
+    }));
+    sim.settle();
+    let (_, reason, message) = sim.condition("CustomImagesValid");
+    assert_eq!(reason, "InvalidCustomImage");
+    for named in [
+        "customContainerImages.glanceAPIImage",
+        "customContainerImages.glanceImage is no image field",
+        "cinderVolumeImages.gone",
+    ] {
+        assert!(message.contains(named), "{message}");
+    }
+    assert_eq!(
+        sim.text("Glance", "glance", "spec.containerImage"),
+        image_of("glanceAPIImage", OLD),
+        "keeps what it has"
+    );
+}
+
+#[test]
+fn images_in_templates_are_stripped() {
+    let mut sim = Sim::installed(None, OLD);
+    sim.cloud("/glance/template/containerImage", json!("evil.io/glance:1"));
+    sim.cloud("/cinder/template/cinderVolumes/pure", json!({"containerImage": "evil.io/pure:1"}));
+    sim.settle();
+    assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), image_of("glanceAPIImage", OLD));
+    assert_eq!(
+        sim.text("Cinder", "cinder", "spec.cinderVolumes.pure.containerImage"),
+        image_of("cinderVolumeImage", OLD)
+    );
+}

@@ -1,0 +1,182 @@
+//! What is remembered where, and what happens when it is lost.
+
+use api::{condition::Status, step::StepName, version::ServiceState};
+use plan::release::{Meta, Surplus};
+use serde_json::json;
+
+use crate::support::{NEW, NEWER, OLD, Sim, bundle, image_of};
+
+#[test]
+fn deleted_in_steady_state_it_takes_everything_back() {
+    let mut sim = Sim::installed(None, OLD);
+    let writes = sim.writes;
+    sim.world.version = None;
+    sim.settle();
+    assert_eq!(sim.world.version_spec().unwrap().target_version, OLD);
+    assert_eq!((sim.deployed(), sim.condition("Ready").0), (Some(OLD), Status::True));
+    assert_eq!(sim.writes, writes + 2, "created, and its target set");
+    assert!(sim.status().update.is_none());
+}
+
+#[test]
+fn with_unknown_images_the_services_keep_what_they_have_and_a_condition_says_so() {
+    let mut sim = Sim::installed(None, OLD);
+    sim.world.bundle = bundle(NEW);
+    sim.settle();
+    let before = sim.world.kinds.clone();
+    sim.world.version = None;
+    sim.settle();
+    assert_eq!(sim.deployed(), Some(OLD));
+    assert_eq!(sim.world.kinds, before, "not one field changes");
+    let (status, _, message) = sim.condition("ContainerImagesKnown");
+    assert_eq!(status, Status::False);
+    assert!(message.contains("keeps the images it has") && message.contains(NEW), "{message}");
+    sim.cloud("/glance/template/replicas", json!(7));
+    sim.settle();
+    assert_eq!(sim.field("Glance", "glance", "spec.replicas"), Some(json!(7)), "templates still reach them");
+    assert_eq!(sim.text("RabbitMq", "rabbitmq", "spec.targetVersion"), "4.2");
+    sim.target(NEW);
+    sim.finish();
+    assert_eq!((sim.deployed(), sim.condition("ContainerImagesKnown").0), (Some(NEW), Status::True));
+}
+
+#[test]
+fn deleted_in_the_middle_of_an_update_it_goes_on() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Keystone);
+    sim.world.version = None;
+    sim.pass();
+    sim.pass();
+    assert_eq!(sim.world.version_spec().unwrap().target_version, NEW);
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW));
+}
+
+#[test]
+fn deleted_in_the_middle_with_a_newer_operator_nothing_moves_until_a_known_target_is_set() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Keystone);
+    sim.pass();
+    sim.services();
+    sim.world.version = None;
+    sim.world.bundle = bundle(NEWER);
+    let before = crate::support::random::Recipe::versions(&sim);
+    sim.settle();
+    assert_eq!(crate::support::random::Recipe::versions(&sim), before);
+    assert!(sim.condition("ContainerImagesKnown").2.contains(NEWER));
+    sim.target(NEWER);
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEWER));
+}
+
+/// A spec that does not parse for a moment must not make the operator forget the update.
+#[test]
+fn a_spec_that_does_not_parse_stops_everything_and_forgets_nothing() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Keystone);
+    let (spec, update, writes) = (sim.version().spec.clone(), sim.update().clone(), sim.writes);
+    sim.version().spec = Err("invalid type: string \"yes\", expected a boolean at spec.update.paused".into());
+    sim.pass();
+    assert_eq!(sim.pass().notes, []);
+    assert_eq!((sim.update(), sim.writes), (&update, writes));
+    assert!(sim.condition("Initialized").2.contains("spec.update.paused"));
+    assert_eq!(sim.condition("Ready").1, "InvalidSpec");
+    sim.version().spec = spec;
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW));
+    assert!(!sim.notes.iter().any(|note| note.starts_with("UpdateStarted") && note.contains("1.0.1 to")));
+}
+
+#[test]
+fn a_control_plane_that_does_not_parse_deletes_nothing() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Keystone);
+    let (spec, kinds) = (sim.world.control_plane.clone().unwrap().spec, sim.world.kinds.clone());
+    sim.world.control_plane.as_mut().unwrap().spec = Err("spec: invalid".into());
+    sim.pass();
+    assert_eq!(sim.world.kinds, kinds);
+    assert_eq!(sim.cp_condition("Ready").1, "InvalidSpec");
+    sim.world.control_plane.as_mut().unwrap().spec = spec;
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW));
+}
+
+#[test]
+fn a_second_object_is_told_so_and_not_acted_on() {
+    let mut sim = Sim::installed(Some(&["placement"]), OLD);
+    for kind in ["OpenStackVersion", "OpenStackControlPlane"] {
+        let meta = Meta { name: "second".into(), ..Meta::default() };
+        sim.world.surplus.push(Surplus { kind: kind.into(), meta, conditions: Vec::new() });
+    }
+    let writes = sim.writes;
+    sim.settle();
+    assert_eq!(sim.writes, writes);
+    for surplus in &sim.world.surplus {
+        let condition = &surplus.conditions[0];
+        assert_eq!((condition.status, condition.reason.to_string().as_str()), (Status::False, "Conflict"));
+        assert!(condition.message.contains("cloud is in charge; delete second"), "{}", condition.message);
+    }
+    assert_eq!(sim.condition("Ready").0, Status::True);
+}
+
+#[test]
+fn other_names_do_not_match() {
+    let mut sim = Sim::installed(Some(&["placement"]), OLD);
+    sim.world.control_plane.as_mut().unwrap().meta.name = "other".into();
+    let writes = sim.writes;
+    sim.settle();
+    assert_eq!(sim.writes, writes);
+    assert_eq!((sim.condition("Ready").1, sim.cp_condition("Ready").1), ("Conflict".to_owned(), "Conflict".to_owned()));
+}
+
+#[test]
+fn many_versions_fit_into_the_status() {
+    let mut sim = Sim::installed(None, OLD);
+    let digest = "0123456789abcdef".repeat(4);
+    for patch in 1..=60 {
+        sim.world.bundle = bundle(&format!("1.0.{patch}"));
+        // As long as real ones.
+        for image in sim.world.bundle.images.values_mut() {
+            let name = image.rsplit('/').next().unwrap().split(':').next().unwrap().to_owned();
+            *image = format!("quay.io/podified-antelope-centos9/openstack-{name}@sha256:{digest}");
+        }
+        sim.pass();
+    }
+    let known: Vec<&String> = sim.status().container_image_version_defaults.keys().collect();
+    assert!(known.contains(&&OLD.to_owned()) && known.contains(&&"1.0.60".to_owned()), "{known:?}");
+    let size = serde_json::to_string(sim.status()).unwrap().len();
+    assert!(size < 64 * 1024, "{size} bytes");
+    assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), image_of("glanceAPIImage", OLD));
+}
+
+#[test]
+fn every_line_has_a_version_while_services_are_ready() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Keystone);
+    for line in &sim.status().services {
+        if line.state != ServiceState::Disabled {
+            assert!(line.version.is_some(), "{line:?}");
+        }
+    }
+    let version = |sim: &Sim, name: &str| {
+        sim.status().services.iter().find(|line| line.name == name).unwrap().version.clone().unwrap()
+    };
+    assert_eq!((version(&sim, "galera").as_str(), version(&sim, "glance").as_str()), (NEW, OLD));
+}
+
+#[test]
+fn the_control_plane_says_which_images_ready_services_carry() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Keystone);
+    let images = serde_json::to_value(&sim.world.control_plane.as_ref().unwrap().status.container_images).unwrap();
+    assert_eq!(images["mariadbImage"], json!(image_of("mariadbImage", NEW)));
+    assert_eq!(images["glanceAPIImage"], json!(image_of("glanceAPIImage", OLD)));
+    assert_eq!(images["keystoneAPIImage"], json!(image_of("keystoneAPIImage", OLD)));
+    let cp = &sim.world.control_plane.as_ref().unwrap().status;
+    assert_eq!(cp.deployed_ovn_version.as_deref(), Some(NEW));
+    assert_eq!((cp.deployed_version.as_deref(), cp.target_version.as_deref()), (Some(OLD), Some(NEW)));
+    sim.break_one("Glance", "glance", "down");
+    sim.pass();
+    let images = serde_json::to_value(&sim.world.control_plane.as_ref().unwrap().status.container_images).unwrap();
+    assert_eq!(images["glanceAPIImage"], json!(image_of("glanceAPIImage", OLD)), "as when it last was ready");
+}

@@ -1,0 +1,206 @@
+//! Which objects there are: switched on and off, added and removed, variants.
+
+use api::{
+    condition::Status,
+    step::StepName,
+    version::{ServiceState, StepState},
+};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::support::{NEW, OLD, Sim, image_of};
+
+#[test]
+fn a_service_that_is_disabled_in_the_middle_loses_its_object_and_the_update_goes_on() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Keystone);
+    sim.cloud("/heat/enabled", json!(false));
+    sim.pass();
+    assert!(!sim.exists("Heat", "heat"));
+    let line = sim.status().services.iter().find(|line| line.name == "heat").unwrap();
+    assert_eq!(line.state, ServiceState::Disabled);
+    assert!(line.message.contains("spec.heat is not enabled"));
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW));
+    let images = &sim.world.control_plane.as_ref().unwrap().status.container_images;
+    assert!(!images.contains_key("heatAPIImage"), "upstream leaves the images of disabled services behind");
+}
+
+#[test]
+fn an_instance_that_leaves_the_templates_is_deleted() {
+    let mut sim = Sim::installed(None, OLD);
+    sim.cloud("/galera/templates/openstack-cell1", Value::Null);
+    sim.settle();
+    assert!(sim.exists("Galera", "openstack") && !sim.exists("Galera", "openstack-cell1"));
+}
+
+#[test]
+fn what_is_new_before_its_step_starts_with_the_old_images() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.cloud("/watcher/enabled", json!(false));
+    sim.until(StepName::Rabbitmq);
+    sim.cloud("/galera/templates/openstack-cell2", json!({"replicas": 3}));
+    sim.cloud("/watcher/enabled", json!(true));
+    sim.cloud("/cinder/template/cinderVolumes/netapp", json!({}));
+    sim.pass();
+    assert_eq!(sim.text("Galera", "openstack-cell2", "spec.containerImage"), image_of("mariadbImage", OLD));
+    assert_eq!(sim.text("Watcher", "watcher", "spec.apiContainerImageURL"), image_of("watcherAPIImage", OLD));
+    let netapp = sim.text("Cinder", "cinder", "spec.cinderVolumes.netapp.containerImage");
+    assert_eq!(netapp, image_of("cinderVolumeImage", OLD));
+    sim.finish();
+    assert_eq!(sim.text("Galera", "openstack-cell2", "spec.containerImage"), image_of("mariadbImage", NEW));
+}
+
+#[test]
+fn what_is_new_after_its_step_starts_with_the_new_images_and_does_not_rewind() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Keystone);
+    sim.cloud("/galera/templates/openstack-cell2", json!({"replicas": 3}));
+    sim.pass();
+    assert_eq!(sim.update().step, Some(StepName::Keystone));
+    assert_eq!(sim.text("Galera", "openstack-cell2", "spec.containerImage"), image_of("mariadbImage", NEW));
+}
+
+#[test]
+fn an_image_that_the_old_version_lacks_is_kept_and_one_that_the_new_lacks_is_named() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.version().status.container_image_version_defaults.get_mut(OLD).unwrap().remove("glanceAPIImage");
+    let defaults = &mut sim.version().status.container_image_version_defaults;
+    defaults.get_mut(NEW).unwrap().remove("heatAPIImage");
+    sim.world.bundle.images.remove("heatAPIImage");
+    sim.until(StepName::Keystone);
+    assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), image_of("glanceAPIImage", OLD));
+    sim.settle();
+    assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), image_of("glanceAPIImage", NEW), "others go on");
+    assert_eq!(sim.text("Heat", "heat", "spec.heatAPI.containerImage"), image_of("heatAPIImage", OLD));
+    assert_eq!(sim.text("Heat", "heat", "spec.heatEngine.containerImage"), image_of("heatEngineImage", NEW));
+    let (_, reason, message) = sim.condition("MinorUpdateControlplane");
+    assert_eq!(reason, "MissingImage");
+    assert!(message.contains("heatAPIImage"), "{message}");
+    assert!(sim.condition("ContainerImagesKnown").2.contains("heatAPIImage"));
+}
+
+#[test]
+fn a_kind_that_is_not_installed_holds_its_step_and_nothing_else() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    let key = "Memcached.memcached.openstack.org";
+    let objects = sim.world.kinds.insert(key.into(), None).unwrap();
+    sim.settle();
+    assert_eq!(sim.update().step, Some(StepName::Memcached));
+    assert_eq!(sim.condition("MinorUpdateMemcached").1, "KindNotInstalled");
+    sim.cloud("/glance/template/replicas", json!(7));
+    sim.pass();
+    assert_eq!(sim.field("Glance", "glance", "spec.replicas"), Some(json!(7)));
+    sim.world.kinds.insert(key.into(), objects);
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW));
+}
+
+#[test]
+fn a_service_that_disappears_is_made_again_with_the_images_of_its_step() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Keystone);
+    for kind in ["Galera", "Glance"] {
+        let key = sim.world.kinds.keys().find(|key| key.starts_with(&format!("{kind}."))).unwrap().clone();
+        sim.world.kinds.insert(key, Some(Vec::new()));
+    }
+    sim.pass();
+    assert_eq!(sim.text("Galera", "openstack", "spec.containerImage"), image_of("mariadbImage", NEW));
+    assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), image_of("glanceAPIImage", OLD));
+    let mariadb = sim.update().steps.iter().find(|step| step.name == StepName::Mariadb).unwrap();
+    assert_eq!(mariadb.state, StepState::Done);
+}
+
+#[test]
+fn an_upstream_shaped_template_is_mapped_to_our_keystone() {
+    let mut sim = Sim::installed(None, OLD);
+    sim.cloud(
+        "/keystone/template",
+        json!({
+            "databaseInstance": "openstack", "secret": "s", "memcachedInstance": "memcached", "replicas": 2,
+            "containerImage": null,
+        }),
+    );
+    sim.cloud("/keystone/template/containerImage", Value::Null);
+    sim.settle();
+    let spec = sim.field("Keystone", "keystone", "spec").unwrap();
+    assert_eq!((&spec["database"]["instance"], &spec["cache"]["instance"]), (&json!("openstack"), &json!("memcached")));
+    assert_eq!((&spec["secret"], &spec["replicas"], &spec["release"]), (&json!("s"), &json!(2), &json!("2025.2")));
+    assert_eq!(spec["image"], json!({"repository": "quay.io/cloud/keystoneapiimage", "tag": "1.0.0"}));
+}
+
+#[test]
+fn a_field_without_a_counterpart_blocks_keystone_naming_it_and_deletes_nothing() {
+    let mut sim = Sim::installed(None, OLD);
+    sim.cloud("/keystone/template/federation", json!({"x": 1}));
+    sim.settle();
+    assert!(sim.exists("Keystone", "keystone"));
+    let line = sim.status().services.iter().find(|line| line.name == "keystone").unwrap();
+    assert_eq!(line.state, ServiceState::Blocked);
+    assert!(line.message.contains("spec.keystone.template.federation"), "{}", line.message);
+    assert_eq!(sim.condition("Ready").0, Status::False);
+}
+
+#[test]
+fn the_other_kind_of_keystone_replaces_ours() {
+    let mut sim = Sim::installed(None, OLD);
+    sim.cloud("/keystone/kind", json!("KeystoneAPI"));
+    sim.settle();
+    assert!(sim.exists("KeystoneAPI", "keystone") && !sim.exists("Keystone", "keystone"));
+    assert_eq!(sim.text("KeystoneAPI", "keystone", "spec.containerImage"), image_of("keystoneAPIImage", OLD));
+    assert_eq!(sim.cp_condition("OpenStackControlPlaneKeystoneAPIReady").0, Status::True);
+    // While the chosen variant cannot be made, the other one stays.
+    sim.cloud("/keystone/template/federation", json!({}));
+    sim.cloud("/keystone/kind", json!("Keystone"));
+    sim.settle();
+    assert!(sim.exists("KeystoneAPI", "keystone"));
+}
+
+#[rstest]
+#[case("/galera", json!("on"))]
+#[case("/galera/enabled", json!("yes"))]
+#[case("/galera/templates", json!(["openstack"]))]
+#[case("/cinder/template", json!(7))]
+#[case("/ovn/template", json!("?"))]
+fn a_section_of_the_wrong_type_blocks_and_deletes_nothing(#[case] pointer: &str, #[case] value: Value) {
+    let mut sim = Sim::installed(None, OLD);
+    let kinds = sim.world.kinds.clone();
+    sim.cloud(pointer, value);
+    sim.settle();
+    assert_eq!(sim.world.kinds, kinds);
+    let (status, reason, message) = sim.condition("Ready");
+    assert_eq!((status, reason.as_str()), (Status::False, "Error"));
+    assert!(message.contains(&format!("spec{} should be", pointer.replace('/', "."))), "{message}");
+}
+
+#[test]
+fn what_others_own_or_made_is_not_deleted() {
+    let mut sim = Sim::installed(None, OLD);
+    let mut foreign = sim.one("ConfigMap", "test-operator-config").clone();
+    foreign.metadata.name = Some("made-by-someone-else".into());
+    foreign.metadata.labels = None;
+    let key = "ConfigMap.";
+    sim.world.kinds.get_mut(key).unwrap().as_mut().unwrap().push(std::sync::Arc::new(foreign));
+    sim.settle();
+    assert!(sim.exists("ConfigMap", "made-by-someone-else"));
+}
+
+/// The applied hash tells a dropped field from a default of the API server.
+#[test]
+fn a_field_that_leaves_the_template_leaves_the_object() {
+    let mut sim = Sim::installed(None, OLD);
+    sim.cloud("/glance/template/customServiceConfig", json!("[DEFAULT]"));
+    sim.settle();
+    assert_eq!(sim.text("Glance", "glance", "spec.customServiceConfig"), "[DEFAULT]");
+    sim.cloud("/glance/template/customServiceConfig", Value::Null);
+    sim.settle();
+    assert_eq!(sim.field("Glance", "glance", "spec.customServiceConfig"), None);
+}
+
+#[test]
+fn drift_is_corrected() {
+    let mut sim = Sim::installed(None, OLD);
+    sim.one("Glance", "glance").data["spec"]["containerImage"] = json!("drift.io/glance:1");
+    sim.settle();
+    assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), image_of("glanceAPIImage", OLD));
+}

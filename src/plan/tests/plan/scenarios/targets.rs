@@ -1,0 +1,172 @@
+//! Which targets are taken, when.
+
+use api::{annotation, condition::Status, step::StepName, version::UpdateResult};
+use rstest::rstest;
+use serde_json::json;
+
+use crate::support::{NEW, NEWER, OLD, Sim, bundle, image_of, nodeset};
+
+fn refused(sim: &mut Sim, reason: &str) -> String {
+    sim.pass();
+    let (status, found, message) = sim.condition("TargetVersionValid");
+    assert_eq!((status, found.as_str()), (Status::False, reason), "{message}");
+    assert!(message.contains("spec.targetVersion"), "{message}");
+    assert_eq!(sim.condition("Ready").1, reason);
+    message
+}
+
+#[rstest]
+#[case("9.9.9")]
+#[case("latest")]
+#[case("1.0")]
+fn an_unknown_version_is_refused_naming_the_known_ones(#[case] target: &str) {
+    let mut sim = Sim::installed(Some(&["placement"]), OLD);
+    sim.world.bundle = bundle(NEW);
+    sim.pass();
+    let writes = sim.writes;
+    sim.target(target);
+    assert!(refused(&mut sim, "UnknownVersion").ends_with("set it to one of: 1.0.1, 1.0.0"));
+    sim.settle();
+    assert_eq!(sim.writes, writes);
+    assert_eq!(sim.notes.iter().filter(|note| note.starts_with("Refused")).count(), 1);
+}
+
+#[test]
+fn rollback_is_refused_and_allowed_by_annotation_in_the_same_order() {
+    let mut sim = Sim::updating(Some(&["galera", "placement"]), OLD, NEW);
+    sim.finish();
+    sim.target(OLD);
+    assert!(refused(&mut sim, "RollbackNotSupported").contains(annotation::ALLOW_ROLLBACK));
+    sim.annotate(annotation::ALLOW_ROLLBACK, "false");
+    refused(&mut sim, "RollbackNotSupported");
+    sim.annotate(annotation::ALLOW_ROLLBACK, "true");
+    sim.until(StepName::Mariadb);
+    assert_eq!(sim.text("PlacementAPI", "placement", "spec.containerImage"), image_of("placementAPIImage", NEW));
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(OLD));
+}
+
+#[test]
+fn a_newer_target_restarts_the_walk() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Keystone);
+    sim.world.bundle = bundle(NEWER);
+    sim.pass();
+    sim.target(NEWER);
+    sim.pass();
+    assert_eq!(sim.update().step, Some(StepName::OvnControlplane));
+    assert_eq!((sim.update().from.as_str(), sim.update().to.as_str()), (OLD, NEWER));
+    assert!(sim.update().steps[0].message.starts_with("re-opened because its images changed"));
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEWER));
+    let results: Vec<_> = sim.status().history.iter().map(|entry| entry.result).collect();
+    assert_eq!(results, [UpdateResult::Installed, UpdateResult::Superseded, UpdateResult::Completed]);
+}
+
+#[test]
+fn an_update_can_be_taken_back_while_only_ovn_has_moved() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.world.nodesets = Some(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
+    sim.settle();
+    assert!(sim.update().revertible, "{:?}", sim.update().not_revertible_reason);
+    sim.target(OLD);
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(OLD));
+    assert_eq!(
+        sim.text("OVNController", "ovncontroller", "spec.ovnContainerImage"),
+        image_of("ovnControllerImage", OLD)
+    );
+    assert!(sim.status().history.iter().any(|entry| entry.result == UpdateResult::Aborted));
+    assert!(sim.notes.iter().any(|note| note.starts_with("UpdateAborted")));
+}
+
+#[rstest]
+#[case(StepName::Rabbitmq, "RabbitMq/rabbitmq")]
+#[case(StepName::Mariadb, "RabbitMq/rabbitmq")]
+fn not_once_rabbitmq_or_mariadb_have_begun(#[case] step: StepName, #[case] named: &str) {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(step);
+    assert!(!sim.update().revertible);
+    sim.target(OLD);
+    let message = refused(&mut sim, "NotRevertible");
+    assert!(message.contains(named), "{message}");
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW), "the accepted target stays in force");
+}
+
+#[test]
+fn but_when_their_images_are_the_same() {
+    let mut sim = Sim::installed(None, OLD);
+    sim.world.bundle = bundle(NEW);
+    for image in ["rabbitmqImage", "mariadbImage"] {
+        sim.world.bundle.images.insert(image.into(), image_of(image, OLD));
+    }
+    sim.settle();
+    sim.target(NEW);
+    sim.until(StepName::Keystone);
+    sim.target(OLD);
+    sim.pass();
+    assert_eq!(sim.condition("TargetVersionValid").0, Status::True);
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(OLD));
+}
+
+#[rstest]
+#[case("Expanding", true)]
+#[case("Migrating", true)]
+#[case("RollingUpdate", true)]
+#[case("Contracting", false)]
+#[case("", false)]
+fn keystone_goes_back_before_it_contracts(#[case] phase: &str, #[case] may: bool) {
+    let mut sim = Sim::updating(Some(&["keystone", "placement"]), OLD, NEW);
+    sim.until(StepName::Keystone);
+    sim.pass();
+    sim.one("Keystone", "keystone").data["status"]["upgradePhase"] = json!(phase);
+    sim.pass();
+    assert_eq!(sim.update().revertible, may, "{:?}", sim.update().not_revertible_reason);
+    sim.target(OLD);
+    if may {
+        sim.finish();
+        assert_eq!(sim.deployed(), Some(OLD));
+    } else {
+        assert!(refused(&mut sim, "NotRevertible").contains("Keystone/keystone"));
+    }
+}
+
+#[test]
+fn an_older_version_in_between_is_refused_during_an_update() {
+    let mut sim = Sim::installed(Some(&["placement"]), OLD);
+    for version in [NEW, NEWER] {
+        sim.world.bundle = bundle(version);
+        sim.pass();
+    }
+    sim.target(NEWER);
+    sim.pass();
+    sim.target(NEW);
+    assert!(refused(&mut sim, "NotRevertible").contains("may only move on to a newer version or return to 1.0.0"));
+}
+
+/// A crash after the first write and before the report, and the target returns: nothing may have moved unseen.
+#[test]
+fn a_begun_step_is_recorded_before_its_images_are_written() {
+    let mut sim = Sim::updating(Some(&["rabbitmq"]), OLD, NEW);
+    for _ in 0..4 {
+        let plan = crate::support::checked(&sim.world);
+        sim.act(&plan);
+    }
+    assert_eq!(sim.text("RabbitMq", "rabbitmq", "spec.containerImage"), image_of("rabbitmqImage", OLD));
+    sim.target(OLD);
+    sim.settle();
+    assert_eq!(sim.deployed(), Some(OLD));
+}
+
+#[test]
+fn an_empty_target_is_what_was_accepted_before_and_never_the_latest() {
+    let mut sim = Sim::installed(Some(&["placement"]), OLD);
+    sim.world.bundle = bundle(NEW);
+    sim.pass();
+    sim.target("");
+    sim.settle();
+    assert_eq!(sim.world.version_spec().unwrap().target_version, OLD);
+    assert_eq!(sim.deployed(), Some(OLD));
+}
