@@ -71,6 +71,11 @@ impl Leading {
         *self.state.borrow() && until.is_some_and(|until| Instant::now() < until)
     }
 
+    /// Whether a renewal is late: it does not lead at this moment, and may again in the next.
+    pub fn lapsed(&self) -> bool {
+        *self.state.borrow() && !self.now()
+    }
+
     /// Waits until it begins or ceases to lead; false when neither can happen any more.
     pub async fn changed(&mut self) -> bool {
         self.state.changed().await.is_ok()
@@ -79,7 +84,7 @@ impl Leading {
     /// Waits until it leads.
     pub async fn begun(&mut self) {
         if self.state.wait_for(|leading| *leading).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

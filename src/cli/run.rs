@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
+    task::JoinError,
 };
 
 use crate::{
@@ -75,13 +76,17 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let options = Options { client, scope, instance: identity, leading: leadership.leading(), stopping };
     let leading = leadership.leading();
-    let controllers = tokio::spawn(async move {
+    let mut controllers = tokio::spawn(async move {
         // One controller exists so far; the others take their place beside it.
         if args.controllers.contains(&Name::Release) {
             engine::run(Release { bundle }, options).await;
         }
     });
-    match until_the_end(leading).await {
+    let ended = tokio::select! {
+        ended = until_the_end(leading) => ended,
+        ended = &mut controllers => End::Failed(ended),
+    };
+    match ended {
         End::Asked => {
             let _ = stop.send(true);
             controllers.await.context("a controller failed")?;
@@ -93,12 +98,16 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             controllers.abort();
             bail!("the lease {lease_namespace}/{LEASE} was lost; another replica may lead now")
         }
+        // A leader that does nothing would keep the others from doing it.
+        End::Failed(Ok(())) => bail!("the controllers ended by themselves"),
+        End::Failed(Err(error)) => Err(error).context("a controller failed"),
     }
 }
 
 enum End {
     Asked,
     LeaseLost,
+    Failed(Result<(), JoinError>),
 }
 
 async fn until_the_end(mut leading: Leading) -> End {

@@ -56,9 +56,22 @@ impl Controller for Release {
     }
 
     fn decide(&self, cache: &Cache, namespace: &str, failures: &Failures, now: Timestamp) -> Option<Intent> {
+        if let Some((kind, reason)) = unreadable(cache) {
+            tracing::error!(namespace, kind, reason, "nothing is decided while this kind cannot be read");
+            return None;
+        }
         let world = world(cache, namespace, self.bundle.clone(), failures, now)?;
         Some(intent(&world, plan(&world)))
     }
+}
+
+/// A kind that is there and cannot be read, and without which every decision would be a guess: the root objects, and
+/// the nodesets, whose steps would be skipped as if there were none.
+fn unreadable(cache: &Cache) -> Option<(&'static str, String)> {
+    [VERSION, CONTROL_PLANE, NODE_SET].iter().find_map(|kind| match cache.seen(kind) {
+        Seen::Unreadable(reason) => Some((kind.kind, reason)),
+        _ => None,
+    })
 }
 
 /// Everything that the cache knows about a namespace; `None` when it has no root object.

@@ -29,6 +29,29 @@ struct KindCache {
     namespaces: HashMap<String, Objects>,
     /// The objects of a list that is still going on.
     listing: HashMap<String, Objects>,
+    /// What our own writes answered and no watch has brought yet, by namespace and name.
+    ours: HashMap<(String, String), Arc<DynamicObject>>,
+}
+
+impl KindCache {
+    /// What is newest: the object that a watch or a list brings, or what a write of ours answered. Both are on their way
+    /// at the same time, and the slower one may be the older one.
+    fn newest(&mut self, key: &(String, String), object: DynamicObject) -> Arc<DynamicObject> {
+        match self.ours.get(key) {
+            Some(ours) if is_older(&object, ours) => Arc::clone(ours),
+            _ => {
+                self.ours.remove(key);
+                Arc::new(object)
+            }
+        }
+    }
+}
+
+/// Resource versions are numbers in every API server there is; where they are not, what arrives counts. Those of two
+/// objects that had the same name one after the other cannot be mixed up: the later one has the greater number.
+fn is_older(object: &DynamicObject, than: &DynamicObject) -> bool {
+    let number = |object: &DynamicObject| object.metadata.resource_version.as_ref()?.parse::<u64>().ok();
+    number(object).zip(number(than)).is_some_and(|(object, than)| object < than)
 }
 
 /// The objects of every watched kind.
@@ -78,6 +101,7 @@ impl Cache {
             }
             if seen == Seen::Absent {
                 cache.namespaces.clear();
+                cache.ours.clear();
             }
             let news = cache.seen != seen;
             cache.seen = seen;
@@ -92,10 +116,11 @@ impl Cache {
 
     /// An object of the list that is going on.
     pub(super) fn listed(&self, kind: Kind, object: DynamicObject) {
-        let (namespace, name) = key(&object);
+        let key = key(&object);
         self.write(|kinds| {
-            let listing = &mut kinds.entry(kind).or_default().listing;
-            listing.entry(namespace).or_default().insert(name, Arc::new(object));
+            let cache = kinds.entry(kind).or_default();
+            let newest = cache.newest(&key, object);
+            cache.listing.entry(key.0).or_default().insert(key.1, newest);
         });
     }
 
@@ -106,16 +131,21 @@ impl Cache {
             let listed = std::mem::take(&mut cache.listing);
             let before = std::mem::replace(&mut cache.namespaces, listed);
             cache.seen = Seen::Synced;
+            let KindCache { namespaces, ours, .. } = cache;
+            // What is not in the list is gone, or is made again without harm.
+            ours.retain(|(namespace, name), _| namespaces.get(namespace).is_some_and(|all| all.contains_key(name)));
             before.keys().chain(cache.namespaces.keys()).cloned().collect()
         })
     }
 
     /// An object was added or changed; tells its namespace.
     pub(super) fn put(&self, kind: Kind, object: DynamicObject) -> String {
-        let (namespace, name) = key(&object);
+        let key = key(&object);
+        let namespace = key.0.clone();
         self.write(|kinds| {
-            let namespaces = &mut kinds.entry(kind).or_default().namespaces;
-            namespaces.entry(namespace.clone()).or_default().insert(name, Arc::new(object));
+            let cache = kinds.entry(kind).or_default();
+            let newest = cache.newest(&key, object);
+            cache.namespaces.entry(key.0).or_default().insert(key.1, newest);
         });
         namespace
     }
@@ -126,14 +156,16 @@ impl Cache {
         let (namespace, name) = key(&object);
         self.write(|kinds| {
             let Some(cache) = kinds.get_mut(&kind).filter(|cache| cache.seen == Seen::Synced) else { return };
-            let objects = cache.namespaces.entry(namespace).or_default();
+            let objects = cache.namespaces.entry(namespace.clone()).or_default();
             let unchanged = match (before, objects.get(&name)) {
                 (Some(before), Some(now)) => Arc::ptr_eq(before, now),
                 (None, None) => true,
                 _ => false,
             };
             if unchanged {
-                objects.insert(name, Arc::new(object));
+                let object = Arc::new(object);
+                objects.insert(name.clone(), Arc::clone(&object));
+                cache.ours.insert((namespace, name), object);
             }
         });
     }
@@ -142,11 +174,12 @@ impl Cache {
     pub(super) fn remove(&self, kind: Kind, object: &DynamicObject) -> String {
         let (namespace, name) = key(object);
         self.write(|kinds| {
-            let namespaces = &mut kinds.entry(kind).or_default().namespaces;
-            if let Some(objects) = namespaces.get_mut(&namespace) {
+            let cache = kinds.entry(kind).or_default();
+            cache.ours.remove(&(namespace.clone(), name.clone()));
+            if let Some(objects) = cache.namespaces.get_mut(&namespace) {
                 objects.remove(&name);
                 if objects.is_empty() {
-                    namespaces.remove(&namespace);
+                    cache.namespaces.remove(&namespace);
                 }
             }
         });
@@ -203,6 +236,31 @@ mod tests {
         assert_eq!(cache.objects(&NODE_SET, "a").len(), 1);
         assert!(cache.mark(NODE_SET, Seen::Absent));
         assert_eq!(cache.objects(&NODE_SET, "a").len(), 0);
+    }
+
+    #[test]
+    fn a_watch_that_lags_behind_does_not_undo_what_a_write_answered() {
+        let at = |version: &str| {
+            let mut object = object("a", "one");
+            object.metadata.resource_version = Some(version.to_owned());
+            object
+        };
+        let cache = Cache::default();
+        let version = || cache.object(&NODE_SET, "a", "one").unwrap().metadata.resource_version.clone().unwrap();
+        cache.begin(NODE_SET);
+        cache.listed(NODE_SET, at("8"));
+        cache.complete(NODE_SET);
+        let before = cache.object(&NODE_SET, "a", "one");
+        cache.written(NODE_SET, before.as_ref(), at("10"));
+        cache.put(NODE_SET, at("9"));
+        assert_eq!(version(), "10", "somebody else's write before ours");
+        cache.begin(NODE_SET);
+        cache.listed(NODE_SET, at("9"));
+        cache.complete(NODE_SET);
+        assert_eq!(version(), "10", "a list from before our write");
+        cache.put(NODE_SET, at("10"));
+        cache.put(NODE_SET, at("7"));
+        assert_eq!(version(), "7", "once it was seen, the watch is right");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::{
 use api::{DynamicObject, service::Kind};
 use jiff::Timestamp;
 use kube::Client;
+use tokio::sync::watch;
 
 use super::{Cache, Controller, Intent, backoff::Backoff, events::Events, watch::slim, write::Status};
 use crate::leader::Leading;
@@ -20,6 +21,8 @@ pub(super) struct Passes<C> {
     pub(super) cache: Cache,
     pub(super) events: Events,
     pub(super) leading: Leading,
+    /// Turns true when the process is to end: what is not begun then is left to the next leader.
+    pub(super) stopping: watch::Receiver<bool>,
     /// The failed writes, by namespace. Passes over a namespace never overlap.
     pub(super) backoffs: Mutex<HashMap<String, Backoff>>,
 }
@@ -34,12 +37,16 @@ pub(super) struct Again {
 impl<C: Controller> Passes<C> {
     /// Observes, plans and, when this process leads, reports and acts.
     pub(super) async fn run(self: Arc<Self>, namespace: String) -> Again {
-        if !self.leading.now() {
-            return Again::default();
+        let mut again = Again::default();
+        if self.may_act() {
+            let mut backoff = self.take_backoff(&namespace);
+            again = self.pass(&namespace, &mut backoff).await;
+            self.put_backoff(namespace, backoff);
         }
-        let mut backoff = self.take_backoff(&namespace);
-        let again = self.pass(&namespace, &mut backoff).await;
-        self.put_backoff(namespace, backoff);
+        if self.leading.lapsed() {
+            // What was left out is made up for when the Lease is renewed; nothing else would ask for it.
+            again.at = again.at.into_iter().chain([Instant::now() + LAPSED]).min();
+        }
         again
     }
 
@@ -57,7 +64,7 @@ impl<C: Controller> Passes<C> {
         }
         for write in &intent.writes {
             let key = write.key();
-            if !self.leading.now() || !backoff.may_try(&key, Instant::now()) {
+            if !self.may_act() || !backoff.may_try(&key, Instant::now()) {
                 continue;
             }
             let (kind, name) = write.target();
@@ -73,10 +80,14 @@ impl<C: Controller> Passes<C> {
                 }
             }
         }
-        let deadline = next.map(|next| instant_of(next));
+        let deadline = next.map(instant_of);
         // What failed, or no longer fails, is said in a pass of its own: it starts from the newest objects.
         let failure = if news { Some(Instant::now()) } else { backoff.next() };
         Again { at: deadline.into_iter().chain(failure).min() }
+    }
+
+    fn may_act(&self) -> bool {
+        self.leading.now() && !*self.stopping.borrow()
     }
 
     fn decide(&self, namespace: &str, backoff: &Backoff) -> Option<Intent> {
@@ -90,7 +101,7 @@ impl<C: Controller> Passes<C> {
         let mut reported = Reported::Written;
         for status in statuses {
             let key = status.key();
-            if !self.leading.now() || !backoff.may_try(&key, Instant::now()) {
+            if !self.may_act() || !backoff.may_try(&key, Instant::now()) {
                 reported = Reported::Failed;
                 continue;
             }
@@ -133,6 +144,9 @@ impl<C: Controller> Passes<C> {
 
 /// How long to wait for the watch to bring what was written in between, before planning again anyway.
 const OUTDATED: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// How long to wait for a Lease whose renewal is late.
+const LAPSED: std::time::Duration = std::time::Duration::from_millis(250);
 
 enum Reported {
     Written,

@@ -51,8 +51,8 @@ pub async fn run<C: Controller>(controller: C, options: Options) {
     let watched = controller.watched();
     let cache = Cache::default();
     let (touched, changes) = mpsc::unbounded_channel();
-    let watches = Watches::new(client.clone(), cache.clone(), touched, scope);
-    let watching = tokio::spawn(watches.run(watched.clone()));
+    let watching = Watches::new(client.clone(), cache.clone(), touched, scope).run(watched.clone());
+    let watching = tokio::spawn(watching);
     let (events, publishing) = Events::start(client.clone(), instance);
     tracing::info!(controller = controller.name(), kinds = watched.len(), "watching");
     let passes = Passes {
@@ -61,6 +61,7 @@ pub async fn run<C: Controller>(controller: C, options: Options) {
         cache: cache.clone(),
         events,
         leading: leading.clone(),
+        stopping: stopping.clone(),
         backoffs: Mutex::new(HashMap::new()),
     };
     Queue { cache, watched, changes, leading, stopping }.work(Arc::new(passes)).await;
@@ -115,10 +116,14 @@ impl Queue {
                         ask(namespace, at.into());
                     }
                 }
-                changed = leading.changed() => match changed {
-                    true => all().into_iter().for_each(|namespace| ask(namespace, Instant::now())),
-                    false => break,
-                },
+                changed = leading.changed() => {
+                    if !changed {
+                        break;
+                    }
+                    for namespace in all() {
+                        ask(namespace, Instant::now());
+                    }
+                }
                 _ = resync.tick() => all().into_iter().for_each(|namespace| ask(namespace, Instant::now())),
                 _ = stopping.wait_for(|stopping| *stopping) => break,
             }

@@ -123,17 +123,11 @@ impl Lock {
 
     async fn write(&self) -> Result<Lease, kube::Error> {
         let params = PostParams::default();
-        match &self.seen {
-            Some(lease) => {
-                let spec = spec(&self.election, lease.spec.as_ref());
-                let lease = Lease { spec: Some(spec), ..lease.clone() };
-                self.api.replace(LEASE, &params, &lease).await
-            }
-            None => {
-                let metadata = ObjectMeta { name: Some(LEASE.to_owned()), ..ObjectMeta::default() };
-                let lease = Lease { metadata, spec: Some(spec(&self.election, None)) };
-                self.api.create(&params, &lease).await
-            }
+        if let Some(lease) = &self.seen {
+            let spec = spec(&self.election, lease.spec.as_ref());
+            return self.api.replace(LEASE, &params, &Lease { spec: Some(spec), ..lease.clone() }).await;
         }
+        let metadata = ObjectMeta { name: Some(LEASE.to_owned()), ..ObjectMeta::default() };
+        self.api.create(&params, &Lease { metadata, spec: Some(spec(&self.election, None)) }).await
     }
 }

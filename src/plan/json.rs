@@ -123,7 +123,9 @@ fn feed(hasher: &mut Sha256, value: &Value) {
         }
         Value::Array(items) => {
             hasher.update([b'[']);
-            items.iter().for_each(|item| feed(hasher, item));
+            for item in items {
+                feed(hasher, item);
+            }
             hasher.update([b']']);
         }
         Value::String(text) => feed_text(hasher, text),

@@ -62,12 +62,12 @@ async fn each_gate(cloud: &Cloud, status: impl Fn(i64, &Value) -> Option<Value>,
 /// Everything before the gate is done, and nothing behind it has moved.
 async fn assert_nothing_beyond(cloud: &Cloud, at: usize) {
     let status = cloud.status().await;
-    let states = |gates: &[(StepName, &str, &str)]| -> Vec<StepState> {
+    let all = |gates: &[(StepName, &str, &str)]| -> Vec<StepState> {
         gates.iter().map(|(name, ..)| step(&status, *name).unwrap().state).collect()
     };
-    assert!(states(&GATES[..at]).iter().all(|state| *state == StepState::Done), "{status:?}");
-    assert_eq!(states(&GATES[at..=at]), [StepState::Running]);
-    assert!(states(&GATES[at + 1..]).iter().all(|state| *state == StepState::Pending), "{status:?}");
+    assert!(all(&GATES[..at]).iter().all(|state| *state == StepState::Done), "{status:?}");
+    assert_eq!(all(&GATES[at..=at]), [StepState::Running]);
+    assert!(all(&GATES[at + 1..]).iter().all(|state| *state == StepState::Pending), "{status:?}");
     if at + 1 < GATES.len() {
         let reached: Vec<String> = GATES[..=at].iter().map(|(_, kind, name)| format!("{kind}/{name}")).collect();
         let mut moved = moved(&cloud.objects().await, NEW);

@@ -6,10 +6,14 @@
 #![allow(clippy::needless_pass_by_value)]
 
 mod admission;
+mod bad_input;
 mod crash;
 mod faults;
 mod gates;
+mod lifecycle;
 mod manifests;
+mod midway;
+mod preview;
 mod restart;
 mod seed;
 mod shapes;

@@ -157,8 +157,7 @@ impl Cloud {
     /// Deploys nodesets and waits for the end.
     pub async fn deploy(&self, name: &str, node_sets: &[&str], services: &[&str]) {
         self.cluster.apply(fixtures::deployment(&self.namespace, name, node_sets, services)).await.unwrap();
-        let api = self.api(dataplane::DEPLOYMENT.kind);
-        self.expect("deployment", wait::value(&api, name, "/status/deployed", &json!(true), SOON).await);
+        self.value(dataplane::DEPLOYMENT.kind, name, "/status/deployed", json!(true)).await;
     }
 
     /// Creates a nodeset, with OVN on it.
@@ -245,8 +244,14 @@ impl Cloud {
         };
         let what = format!("{type_} False with {texts:?}");
         let status =
-            self.until(&what, |status| condition::find(&status.conditions, type_).filter(says).is_some()).await;
+            self.until(&what, |status| condition::find(&status.conditions, type_).as_ref().is_some_and(says)).await;
         condition_of(&status, type_).clone()
+    }
+
+    /// Watches until an object has that value at a JSON pointer.
+    pub async fn value(&self, kind: &str, name: &str, pointer: &str, wanted: Value) {
+        let found = wait::value(&self.api(kind), name, pointer, &wanted, SOON).await;
+        self.expect(&format!("{kind}/{name} {pointer} {wanted}"), found);
     }
 
     /// Waits until everything that was done before has gone through a whole pass of the operator: it is not slept to see
@@ -258,8 +263,8 @@ impl Cloud {
         // Twice: the first may arrive in the middle of a pass, the second only in a later one.
         for _ in 0..2 {
             let marker = json!(format!("fence-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
-            self.patch_plane(json!({"glance": {"template": {"marker": marker}}})).await;
-            self.expect("fence", wait::value(&self.api("Glance"), "glance", "/spec/marker", &marker, SOON).await);
+            self.patch_plane(json!({"glance": {"template": {"marker": marker.clone()}}})).await;
+            self.value("Glance", "glance", "/spec/marker", marker).await;
         }
     }
 
@@ -297,10 +302,9 @@ pub fn condition_of<'a>(status: &'a OpenStackVersionStatus, type_: &str) -> &'a 
     condition::find(&status.conditions, type_).unwrap_or_else(|| panic!("no {type_} in {:?}", status.conditions))
 }
 
-/// `True: completed` and the like.
-#[track_caller]
+/// `True Ready: completed` and the like.
 pub fn said(status: &OpenStackVersionStatus, type_: &str) -> String {
-    let condition = condition_of(status, type_);
+    let Some(condition) = condition::find(&status.conditions, type_) else { return "absent".to_owned() };
     format!("{} {}: {}", condition.status, condition.reason, condition.message)
 }
 

@@ -73,7 +73,7 @@ async fn events_tell_the_start_each_step_and_the_end() {
 
 #[tokio::test]
 async fn events_tell_every_step_that_was_not_needed() {
-    // Two in one pass, and the last one together with the end of the update (see /tmp/plan-bugs.md, 1).
+    // Two in one pass, and the last one together with the end of the update.
     let cloud = Cloud::offered("events", json!({"ovn": {"enabled": false}})).await;
     cloud.target(NEW).await;
     cloud.deployed(NEW).await;

@@ -57,13 +57,10 @@ pub(crate) fn decide(world: &World, before: &OpenStackVersionStatus, records: &R
         return decision;
     };
     let wish = Some(spec.target_version.clone()).filter(|target| !target.is_empty());
-    let requested = match wish.or_else(|| default_target(world, before, records)) {
-        Some(requested) => requested,
-        None => {
-            let text = "spec.targetVersion is empty and the bundle has no version; set OPENSTACK_RELEASE_VERSION";
-            decision.verdict = Verdict::no(Severity::Error, Reason::InvalidBundle, text);
-            return decision;
-        }
+    let Some(requested) = wish.or_else(|| default_target(world, before, records)) else {
+        let text = "spec.targetVersion is empty and the bundle has no version; set OPENSTACK_RELEASE_VERSION";
+        decision.verdict = Verdict::no(Severity::Error, Reason::InvalidBundle, text);
+        return decision;
     };
     let case = Case { world, before, records, deployed: deployed_version(world, before), requested: &requested };
     let accepted = match case.refusal() {

@@ -17,7 +17,7 @@ use super::{assert_once, generations};
 use crate::support::{BINARY, Cloud, NEW, OLD, Recorder, SOON, release};
 
 /// How long a Lease lives in these tests, in seconds.
-const LEASE: &str = "3";
+const LEASE: &str = "4";
 
 /// What is held in each step, so that the step lasts as long as the test wants.
 const STEPS: [(StepName, &str, &str); 6] = [

@@ -6,7 +6,10 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use testbed::cluster::{User, Write};
 
-use crate::support::{Cloud, NEW, said};
+use crate::{
+    crash::settled,
+    support::{Cloud, NEW},
+};
 
 /// How long it is watched that nothing is written.
 fn watched() -> Duration {
@@ -24,10 +27,9 @@ async fn an_idle_operator_writes_nothing_but_its_lease() {
     let cloud = Cloud::offered("idle", json!({})).await;
     cloud.target(NEW).await;
     cloud.deployed(NEW).await;
-    cloud.until("ready", |status| said(status, "Ready").starts_with("True")).await;
-    // The last Event is published beside the last pass, and is the end of it.
+    settled(&cloud).await;
+    // It is published beside the last pass.
     cloud.event("UpdateCompleted", "from 1.0.0 to 1.0.1").await;
-    cloud.fence().await;
     let before = writes(&cloud);
     let glances = cloud.api("Glance");
     // Everything that happens to a status and means nothing to us.

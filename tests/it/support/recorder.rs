@@ -135,35 +135,39 @@ impl Recorder {
     /// Asserts that every service object moved from one version to the other, each after everything of the steps before
     /// was ready, and that none went back. Answers how many service objects there are.
     pub async fn assert_walk(&self, from: &str, to: &str) -> usize {
-        let frames = self.frames().await;
-        let mut objects: BTreeMap<String, Vec<&Frame>> = BTreeMap::new();
-        for frame in frames.iter().filter(|frame| frame.is_service()) {
-            objects.entry(frame.label()).or_default().push(frame);
-        }
-        let moves: BTreeMap<&String, (usize, Move)> = objects
-            .iter()
-            .map(|(label, frames)| (label, (position(&frames[0].kind), walked(label, frames, from, to))))
-            .collect();
-        for (earlier, (before, first)) in &moves {
-            for (later, (after, second)) in &moves {
-                if before < after {
-                    assert!(
-                        first.done < second.begun,
-                        "{later} moved at {} before {earlier} was ready at {}",
-                        second.begun,
-                        first.done
-                    );
-                }
+        assert_walk(&self.frames().await, from, to)
+    }
+}
+
+/// See [`Recorder::assert_walk`].
+fn assert_walk(frames: &[Frame], from: &str, to: &str) -> usize {
+    let mut objects: BTreeMap<String, Vec<&Frame>> = BTreeMap::new();
+    for frame in frames.iter().filter(|frame| frame.is_service()) {
+        objects.entry(frame.label()).or_default().push(frame);
+    }
+    let moves: BTreeMap<&String, (usize, Move)> = objects
+        .iter()
+        .map(|(label, frames)| (label, (position(&frames[0].kind), walked(label, frames, from, to))))
+        .collect();
+    for (earlier, (before, first)) in &moves {
+        for (later, (after, second)) in &moves {
+            if before < after {
+                assert!(
+                    first.done < second.begun,
+                    "{later} moved at {} before {earlier} was ready at {}",
+                    second.begun,
+                    first.done
+                );
             }
         }
-        assert_node_sets(&frames, &moves, to);
-        let deployed = |frame: &&Frame| frame.object["status"]["deployedVersion"] == json!(to);
-        let deployed = frames.iter().find(|frame| frame.kind == "OpenStackVersion" && deployed(frame)).unwrap();
-        for (label, (_, walked)) in &moves {
-            assert!(walked.done < deployed.version, "{to} was deployed before {label} was ready");
-        }
-        moves.len()
     }
+    assert_node_sets(frames, &moves, to);
+    let deployed = |frame: &&Frame| frame.object["status"]["deployedVersion"] == json!(to);
+    let deployed = frames.iter().find(|frame| frame.kind == "OpenStackVersion" && deployed(frame)).unwrap();
+    for (label, (_, walked)) in &moves {
+        assert!(walked.done < deployed.version, "{to} was deployed before {label} was ready");
+    }
+    moves.len()
 }
 
 /// The nodesets got OVN after the control plane's and before `RabbitMQ`, and the rest after everything.
@@ -203,5 +207,80 @@ fn position(kind: &str) -> usize {
         "Memcached" => 4,
         "Keystone" | "KeystoneAPI" => 5,
         _ => 6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// A service object with images of a version, ready or not.
+    fn frame(kind: &str, image: &str, ready: bool) -> Frame {
+        let observed = i64::from(ready);
+        let object = json!({
+            "metadata": {"generation": 1},
+            "spec": {"containerImage": format!("registry.example.com/openstack/{kind}:{image}")},
+            "status": {"observedGeneration": observed, "conditions": [{"type": "Ready", "status": "True"}]},
+        });
+        Frame { version: 0, kind: kind.to_owned(), name: "x".to_owned(), object }
+    }
+
+    fn deployed() -> Frame {
+        let object = json!({"status": {"deployedVersion": "2"}});
+        Frame { version: 0, kind: "OpenStackVersion".to_owned(), name: "x".to_owned(), object }
+    }
+
+    /// `RabbitMq`, then `Galera`, then the version: ready each time.
+    fn walk() -> Vec<Frame> {
+        vec![
+            frame("RabbitMq", "1", true),
+            frame("Galera", "1", true),
+            frame("RabbitMq", "2", false),
+            frame("RabbitMq", "2", true),
+            frame("Galera", "2", false),
+            frame("Galera", "2", true),
+            deployed(),
+        ]
+    }
+
+    fn judge(mut frames: Vec<Frame>) -> usize {
+        for (version, frame) in (1..).zip(&mut frames) {
+            frame.version = version;
+        }
+        assert_walk(&frames, "1", "2")
+    }
+
+    #[test]
+    fn a_walk_in_order_is_one() {
+        assert_eq!(judge(walk()), 2);
+    }
+
+    #[rstest]
+    #[case::before_the_other_is_ready(3, 4)]
+    #[case::before_the_other_moves(2, 5)]
+    #[case::deployed_too_early(5, 6)]
+    #[should_panic(expected = "before")]
+    fn a_walk_out_of_order_is_none(#[case] one: usize, #[case] other: usize) {
+        let mut frames = walk();
+        frames.swap(one, other);
+        judge(frames);
+    }
+
+    #[test]
+    #[should_panic(expected = "some of 1 again")]
+    fn a_step_back_is_seen() {
+        let mut frames = walk();
+        frames.insert(4, frame("RabbitMq", "1", true));
+        judge(frames);
+    }
+
+    #[test]
+    #[should_panic(expected = "never got an image")]
+    fn an_object_that_stays_behind_is_seen() {
+        let mut frames = walk();
+        frames.insert(0, frame("Glance", "1", true));
+        judge(frames);
     }
 }

@@ -1,5 +1,7 @@
 //! The status of the control plane.
 
+use std::collections::BTreeMap;
+
 use api::{
     controlplane::{OpenStackControlPlaneSpec, OpenStackControlPlaneStatus},
     image::DEFAULT_BACKEND,
@@ -60,7 +62,7 @@ fn images(scene: &Scene<'_>, children: &Children, before: &ContainerImages) -> C
                 }
                 Some(backend) => {
                     let entry =
-                        images.entry(name.to_owned()).or_insert_with(|| ImageValue::Backends(Default::default()));
+                        images.entry(name.to_owned()).or_insert_with(|| ImageValue::Backends(BTreeMap::default()));
                     if let ImageValue::Backends(backends) = entry {
                         backends.insert(backend, Some(reference));
                     }

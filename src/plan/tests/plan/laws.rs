@@ -13,8 +13,10 @@ use crate::support::{
     same_but_time, versions_of,
 };
 
+/// `PROPTEST_CASES` asks for more.
 fn config(cases: u32) -> Config {
-    Config { cases, failure_persistence: None, ..Config::default() }
+    let more = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    Config { cases: more.unwrap_or(cases), failure_persistence: None, ..Config::default() }
 }
 
 /// The position of the frontier; past the end when no update runs.
@@ -29,7 +31,7 @@ fn rest(sim: &mut Sim) {
 }
 
 proptest! {
-    #![proptest_config(config(96))]
+    #![proptest_config(config(48))]
 
     /// Deterministic, also through JSON; total, explained, ordered and truthful (see `checked`).
     #[test]

@@ -134,11 +134,37 @@ fn next(sim: &Sim, plan: &Plan, this: Move, end: End) -> Sim {
     sim
 }
 
-/// With a fair environment the update ends, with what is in force.
-fn finishes(sim: &Sim) {
+/// With a fair environment the update ends, with what is in force, and nothing irrevocable goes back on the way.
+/// `good` are the states from which that is known.
+fn finishes(sim: &Sim, good: &mut HashSet<String>) {
     let mut sim = sim.clone();
     sim.spec().update.paused = false;
-    sim.finish();
+    let mut passed = Vec::new();
+    for _ in 0..60 {
+        let key = key(&sim);
+        if good.contains(&key) {
+            good.extend(passed);
+            return;
+        }
+        let rest = passed.last() == Some(&key);
+        passed.push(key);
+        if rest {
+            finished(&sim);
+            good.extend(passed);
+            return;
+        }
+        let plan = checked(&sim.world);
+        nothing_irrevocable_goes_back(&sim, &plan);
+        sim.act(&plan);
+        sim.report(&plan);
+        sim.services();
+        sim.administrator();
+        sim.tick(10);
+    }
+    panic!("the update never ends: {:#?}", sim.status().update);
+}
+
+fn finished(sim: &Sim) {
     assert_eq!(sim.status().update, None, "the update never ends");
     let target = sim.world.version_spec().unwrap().target_version.clone();
     if sim.condition("TargetVersionValid").0 == api::condition::Status::True {
@@ -169,11 +195,10 @@ fn explore(most: usize, seed: Option<u64>) -> usize {
     let mut random = seed.unwrap_or_default();
     let mut queue = path();
     let mut seen: HashSet<String> = queue.iter().map(key).collect();
+    let mut good = HashSet::new();
     let mut count = 0_usize;
     while let Some(sim) = queue.pop_front() {
-        if count.is_multiple_of(12) {
-            finishes(&sim);
-        }
+        finishes(&sim, &mut good);
         count += 1;
         let plan = checked(&sim.world);
         nothing_irrevocable_goes_back(&sim, &plan);
@@ -182,7 +207,11 @@ fn explore(most: usize, seed: Option<u64>) -> usize {
                 let new = next(&sim, &plan, *this, end);
                 if seen.len() < most && seen.insert(key(&new)) {
                     random = random.rotate_left(9).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
-                    if seed.is_some() && random % 3 != 0 { queue.push_front(new) } else { queue.push_back(new) }
+                    if seed.is_some() && !random.is_multiple_of(3) {
+                        queue.push_front(new)
+                    } else {
+                        queue.push_back(new)
+                    }
                 }
             }
         }
@@ -192,12 +221,12 @@ fn explore(most: usize, seed: Option<u64>) -> usize {
 
 #[test]
 fn nothing_between_two_passes_breaks_the_walk() {
-    assert!(explore(500, None) >= 500);
+    assert!(explore(400, None) >= 400);
 }
 
 #[test]
 fn nor_does_a_long_story() {
     for seed in [1, 2] {
-        assert!(explore(200, Some(seed)) >= 200);
+        assert!(explore(120, Some(seed)) >= 120);
     }
 }

@@ -137,7 +137,7 @@ fn a_kind_that_is_not_installed_blocks_its_service_and_no_other() {
 
 #[test]
 fn a_bundle_without_a_version_says_what_to_set() {
-    let mut sim = Sim::new(None, Default::default());
+    let mut sim = Sim::new(None, plan::release::Bundle::default());
     sim.world.bundle.problems = vec!["OPENSTACK_RELEASE_VERSION: not set".into()];
     sim.settle();
     assert!(sim.condition("TargetVersionValid").2.contains("OPENSTACK_RELEASE_VERSION"));

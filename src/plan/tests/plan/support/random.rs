@@ -178,7 +178,8 @@ impl Recipe {
         }
         self.hostile(sim);
         if self.bundle != NEW {
-            sim.world.bundle = if self.bundle.is_empty() { Default::default() } else { bundle(self.bundle) };
+            sim.world.bundle =
+                if self.bundle.is_empty() { plan::release::Bundle::default() } else { bundle(self.bundle) };
         }
     }
 
@@ -233,15 +234,15 @@ pub fn flap(sim: &mut Sim, seed: u64) {
     for objects in sim.world.kinds.values_mut().flatten() {
         for object in objects.iter_mut() {
             bits = bits.rotate_left(7).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            if bits % 8 == 0 {
+            if bits.is_multiple_of(8) {
                 Arc::make_mut(object).data["status"] = json!({"conditions": [{"type": "Ready", "status": "False"}]});
             }
         }
     }
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         sim.services();
     }
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         sim.administrator();
     }
 }

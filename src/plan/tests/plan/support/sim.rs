@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::{
     DynamicObject,
-    controlplane::OpenStackControlPlaneSpec,
+    controlplane::{OpenStackControlPlaneSpec, OpenStackControlPlaneStatus},
     service::{self, Kind},
     step::StepName,
     version::{OpenStackVersionSpec, OpenStackVersionStatus, UpdateStatus},
@@ -39,12 +39,12 @@ impl Sim {
             control_plane: Some(Root {
                 meta,
                 spec: Ok(OpenStackControlPlaneSpec { fields }),
-                status: Default::default(),
+                status: OpenStackControlPlaneStatus::default(),
             }),
             surplus: Vec::new(),
             kinds: service::kinds().iter().map(|kind| (kind_key(kind), Some(Vec::new()))).collect(),
             nodesets: Some(Vec::new()),
-            failures: Default::default(),
+            failures: std::collections::BTreeMap::default(),
         };
         Self { world, uids: 0, notes: Vec::new(), writes: 0 }
     }
@@ -136,7 +136,7 @@ impl Sim {
                 let owners = vec![owner_uid(owner)];
                 let meta = Meta { name: name.clone(), uid, generation: 1, owners, ..Meta::default() };
                 let spec = Ok(OpenStackVersionSpec::default());
-                self.world.version = Some(Root { meta, spec, status: Default::default() });
+                self.world.version = Some(Root { meta, spec, status: OpenStackVersionStatus::default() });
             }
             Action::AdoptVersion { owner, .. } => self.version().meta.owners.push(owner_uid(owner)),
             Action::DefaultTarget { target, .. } => self.target(target),
