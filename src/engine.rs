@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! watch -> cache -> queue (one pass per namespace at a time, bursts folded)
-//!                     -> observe -> plan -> report the intent -> act -> (report what failed) -> events
+//!                     -> observe -> plan -> something to report? -> report, and plan again
+//!                                        -> nothing to report   -> act
 //! ```
 //!
-//! The status is written before the actions: what is remembered (which steps were touched) precedes what is done, and
-//! a pass that was planned on an outdated object fails there, before it acts. See `hack/adr/0003`.
+//! Nothing is done before it is on record: which steps an update has touched is remembered first, and a pass that was
+//! planned on an outdated object fails there, before it acts. What fails in the act is reported by the next pass. See
+//! `hack/adr/0003`.
 
 mod backoff;
 mod cache;

@@ -316,14 +316,11 @@ mod tests {
     /// Upstream's rule from environment variable to field name, used here only to check the table: capitalise the
     /// tokens, join them, then two spellings.
     fn upstream_name(token: &str) -> String {
-        let joined: String = token
-            .split('_')
-            .map(|word| {
-                let (head, tail) = word.split_at(1);
-                format!("{head}{}", tail.to_lowercase())
-            })
-            .collect();
-        format!("{}Image", joined.replace("Api", "API"))
+        let words = token.split('_').map(|word| {
+            let (head, tail) = word.split_at(1);
+            head.to_owned() + &tail.to_lowercase()
+        });
+        words.collect::<String>().replace("Api", "API") + "Image"
     }
 
     #[test]

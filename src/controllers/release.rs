@@ -10,7 +10,7 @@ use api::{
 };
 use jiff::Timestamp;
 use kube::runtime::events::{Event, EventType};
-use plan::release::{About, Action, Bundle, Kinds, Meta, Note, Plan, Root, Surplus, World, kind_key, plan};
+use plan::release::{About, Action, Bundle, Kinds, Meta, Note, Objects, Plan, Root, Surplus, World, kind_key, plan};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -65,10 +65,9 @@ impl Controller for Release {
     }
 }
 
-/// A kind that is there and cannot be read, and without which every decision would be a guess: the root objects, and
-/// the nodesets, whose steps would be skipped as if there were none.
+/// A root kind that is there and cannot be read: every decision would be a guess.
 fn unreadable(cache: &Cache) -> Option<(&'static str, String)> {
-    [VERSION, CONTROL_PLANE, NODE_SET].iter().find_map(|kind| match cache.seen(kind) {
+    [VERSION, CONTROL_PLANE].iter().find_map(|kind| match cache.seen(kind) {
         Seen::Unreadable(reason) => Some((kind.kind, reason)),
         _ => None,
     })
@@ -93,7 +92,6 @@ pub fn world(cache: &Cache, namespace: &str, bundle: Bundle, failures: &Failures
         .map(|object| surplus(&VERSION, object))
         .chain(control_planes.iter().map(|object| surplus(&CONTROL_PLANE, object)))
         .collect();
-    let nodesets = (cache.seen(&NODE_SET) == Seen::Synced).then(|| cache.objects(&NODE_SET, namespace));
     Some(World {
         now,
         namespace: namespace.to_owned(),
@@ -102,14 +100,22 @@ pub fn world(cache: &Cache, namespace: &str, bundle: Bundle, failures: &Failures
         control_plane: control_plane.as_deref().map(root),
         surplus,
         kinds: kinds(cache, namespace),
-        nodesets,
+        nodesets: objects(cache, &NODE_SET, namespace),
         failures: failures.clone(),
     })
 }
 
 fn kinds(cache: &Cache, namespace: &str) -> Kinds {
-    let state = |kind: &Kind| (cache.seen(kind) == Seen::Synced).then(|| cache.objects(kind, namespace));
-    service::kinds().iter().map(|kind| (kind_key(kind), state(kind))).collect()
+    service::kinds().iter().map(|kind| (kind_key(kind), objects(cache, kind, namespace))).collect()
+}
+
+fn objects(cache: &Cache, kind: &Kind, namespace: &str) -> Objects {
+    match cache.seen(kind) {
+        Seen::Synced => Objects::Known(cache.objects(kind, namespace)),
+        Seen::Absent => Objects::Absent,
+        Seen::Unreadable(reason) => Objects::Unreadable(reason),
+        Seen::Pending => Objects::Unreadable("its watch has not answered yet".to_owned()),
+    }
 }
 
 fn oldest_first(mut objects: Vec<Arc<DynamicObject>>) -> Vec<Arc<DynamicObject>> {

@@ -50,18 +50,29 @@ impl<C: Controller> Passes<C> {
         again
     }
 
+    /// Reports until there is nothing left to say, then acts: what a plan does is on record before it is done.
     async fn pass(&self, namespace: &str, backoff: &mut Backoff) -> Again {
-        let Some(intent) = self.decide(namespace, backoff) else { return Again::default() };
-        let next = intent.next;
-        let wanted: Vec<String> = keys(&intent);
-        let mut news = backoff.retain(|key| wanted.iter().any(|wanted| wanted == key));
-        match self.report(namespace, intent.statuses, backoff).await {
-            Reported::Written => {}
-            // Someone changed the object in between: the watch brings it, and the plan is made anew.
-            Reported::Outdated => return Again { at: Some(Instant::now() + OUTDATED) },
-            // What is not remembered must not be done.
-            Reported::Failed => return Again { at: backoff.next() },
+        for _ in 0..ROUNDS {
+            let Some(intent) = self.decide(namespace, backoff) else { return Again::default() };
+            if intent.statuses.is_empty() {
+                return self.act(namespace, &intent, backoff).await;
+            }
+            match self.report(namespace, intent.statuses, backoff).await {
+                // The cache has the answer: the next plan starts from what is on record now.
+                Reported::Written => {}
+                // Someone changed the object in between: the watch brings it, and the plan is made anew.
+                Reported::Outdated => return Again { at: Some(Instant::now() + OUTDATED) },
+                // What is not remembered must not be done.
+                Reported::Failed => return Again { at: backoff.next() },
+            }
         }
+        // Things change faster than they can be told: others get their turn in between.
+        Again { at: Some(Instant::now()) }
+    }
+
+    async fn act(&self, namespace: &str, intent: &Intent, backoff: &mut Backoff) -> Again {
+        let wanted: Vec<String> = intent.writes.iter().map(super::Write::key).collect();
+        let mut news = backoff.retain(|key| wanted.iter().any(|wanted| wanted == key));
         for write in &intent.writes {
             let key = write.key();
             if !self.may_act() || !backoff.may_try(&key, Instant::now()) {
@@ -80,7 +91,7 @@ impl<C: Controller> Passes<C> {
                 }
             }
         }
-        let deadline = next.map(instant_of);
+        let deadline = intent.next.map(instant_of);
         // What failed, or no longer fails, is said in a pass of its own: it starts from the newest objects.
         let failure = if news { Some(Instant::now()) } else { backoff.next() };
         Again { at: deadline.into_iter().chain(failure).min() }
@@ -148,15 +159,13 @@ const OUTDATED: std::time::Duration = std::time::Duration::from_millis(500);
 /// How long to wait for a Lease whose renewal is late.
 const LAPSED: std::time::Duration = std::time::Duration::from_millis(250);
 
+/// How often a pass plans again after its own reports. A plan is quiet after one report; more is a change in between.
+const ROUNDS: usize = 4;
+
 enum Reported {
     Written,
     Outdated,
     Failed,
-}
-
-fn keys(intent: &Intent) -> Vec<String> {
-    let statuses = intent.statuses.iter().map(Status::key);
-    statuses.chain(intent.writes.iter().map(super::Write::key)).collect()
 }
 
 fn instant_of(time: Timestamp) -> Instant {

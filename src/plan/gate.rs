@@ -108,6 +108,7 @@ mod tests {
 
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value)] // callers have values
     fn object(generation: i64, spec: Value, status: Value) -> DynamicObject {
         serde_json::from_value(json!({
             "apiVersion": "x/v1", "kind": "X",

@@ -28,7 +28,7 @@ use api::version::OpenStackVersionStatus;
 pub use images::{Effective, ImageSet, Origin, Resolved};
 pub use notes::{About, Note, NoteReason};
 pub use preview::{Change, Preview, PreviewStep, preview};
-pub use world::{Action, Bundle, Kinds, Meta, Plan, Root, RootStatus, Surplus, World, kind_key};
+pub use world::{Action, Bundle, Kinds, Meta, Objects, Plan, Root, RootStatus, Surplus, World, kind_key};
 
 use children::Children;
 use records::Records;

@@ -178,7 +178,7 @@ async fn killed_at_any_write_the_update_ends_the_same() {
     }
     assert!(failed.is_empty(), "{} of the updates ended differently", failed.len());
     // Two passes may fold into one, so the last writes are not always reached.
-    assert!(killed + 5 > count, "only {killed} of {count} were killed");
+    assert!(killed * 10 >= count * 9, "only {killed} of {count} were killed");
 }
 
 /// Where two values differ.

@@ -17,7 +17,7 @@ use super::{
     target::Course,
     walk::Walk,
     wanted::{Address, Wanted, WantedObject, Wish, infrastructure_only},
-    world::{Action, owner_reference},
+    world::{Action, Objects, owner_reference},
 };
 use crate::{gate, json};
 
@@ -84,7 +84,8 @@ fn missing(scene: &Scene<'_>, wanted: &Wanted, object: &WantedObject) -> Option<
 /// The apply of an object, if one is needed and possible.
 fn compose(scene: &Scene<'_>, walk: &Walk, wanted: &Wanted, object: &WantedObject) -> Option<Action> {
     let owner = scene.world.control_plane.as_ref().map(|cp| &cp.meta)?;
-    if !scene.world.installed(wanted.kind()) || missing(scene, wanted, object).is_some_and(|missing| missing.prevents) {
+    let known = matches!(scene.world.objects(wanted.kind()), Objects::Known(_));
+    if !known || missing(scene, wanted, object).is_some_and(|missing| missing.prevents) {
         return None;
     }
     let live = scene.world.object(wanted.kind(), &object.name);
@@ -189,7 +190,7 @@ fn deletions(scene: &Scene<'_>) -> Vec<Action> {
     }
     let mut deletions = Vec::new();
     for (service, _, names) in by_kind.into_values().filter(|(_, keep, _)| !keep) {
-        for live in scene.world.objects(&service.kind) {
+        for live in scene.world.objects(&service.kind).known() {
             let name = live.metadata.name.clone().unwrap_or_default();
             let going = live.metadata.deletion_timestamp.is_some();
             if !going && ours(live) && owned_by(live, &owner.meta.uid) && !names.contains(&name.as_str()) {
@@ -230,16 +231,28 @@ fn why_not_made(scene: &Scene<'_>, wanted: &Wanted) -> Option<(Reason, String)> 
     match &wanted.wish {
         Wish::No(_) => None,
         Wish::Blocked(problem) => Some((Reason::Error, problem.clone())),
-        Wish::Objects(_) if !scene.world.installed(wanted.kind()) => {
-            let Kind { kind, .. } = wanted.kind();
-            let text = format!("kind {kind} is not installed; install the CRD {}", wanted.kind().crd_name());
+        Wish::Objects(objects) => unknown_kind(scene, wanted.kind()).or_else(|| {
+            objects.iter().find_map(|object| {
+                let key = format!("{}/{}", wanted.kind().kind, object.name);
+                let error = scene.world.failures.get(&key)?;
+                Some((Reason::Error, format!("{key} cannot be written: {error}")))
+            })
+        }),
+    }
+}
+
+/// Why nothing is known of the objects of a kind, if nothing is.
+fn unknown_kind(scene: &Scene<'_>, kind: &Kind) -> Option<(Reason, String)> {
+    match scene.world.objects(kind) {
+        Objects::Known(_) => None,
+        Objects::Absent => {
+            let text = format!("kind {} is not installed; install the CRD {}", kind.kind, kind.crd_name());
             Some((Reason::KindNotInstalled, text))
         }
-        Wish::Objects(objects) => objects.iter().find_map(|object| {
-            let key = format!("{}/{}", wanted.kind().kind, object.name);
-            let error = scene.world.failures.get(&key)?;
-            Some((Reason::Error, format!("{key} cannot be written: {error}")))
-        }),
+        Objects::Unreadable(error) => Some((
+            Reason::Error,
+            format!("{} cannot be read: {error}; check the RBAC rules of the operator", kind.kind),
+        )),
     }
 }
 

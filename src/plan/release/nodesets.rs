@@ -1,13 +1,18 @@
 //! What the nodesets say about an update. They are only read here; an administrator deploys them.
 
-use api::{DynamicObject, condition::Reason, step::Scope};
+use api::{DynamicObject, condition::Reason, dataplane::NODE_SET, step::Scope};
 use serde_json::Value;
 
-use super::{Scene, walk::Judgement, wanted};
+use super::{Scene, walk::Judgement, wanted, world::Objects};
 use crate::json;
 
 /// Judges a step whose scope is nodesets.
 pub(crate) fn judge(scene: &Scene<'_>, scope: Scope) -> Judgement {
+    if let Objects::Unreadable(error) = &scene.world.nodesets {
+        // As if there were none would be the worst answer: the update would end without them.
+        let text = format!("{} cannot be read: {error}; check the RBAC rules of the operator", NODE_SET.kind);
+        return Judgement::unmet(Reason::Error, text);
+    }
     match scope {
         Scope::NodeSetsRunning { section, image, recorded_as, deploy } => {
             judge_image(scene, section, image, recorded_as, deploy)
@@ -121,7 +126,7 @@ fn verdict(waiting: &[String], deploy: &str) -> Judgement {
 }
 
 fn nodesets<'a>(scene: &'a Scene<'_>) -> Vec<Nodeset<'a>> {
-    scene.world.nodesets.iter().flatten().map(|object| Nodeset { object }).collect()
+    scene.world.nodesets.known().iter().map(|object| Nodeset { object }).collect()
 }
 
 /// The fields of a nodeset that the gates read.

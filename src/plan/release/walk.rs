@@ -264,9 +264,15 @@ fn judge_services(scene: &Scene<'_>, step: StepName) -> Judgement {
             .collect();
         return Judgement::not_needed(why.join("; "));
     }
-    let mut missing = asked_for.iter().filter_map(|wanted| {
-        children::why_not_done(scene, wanted).map(|(reason, message)| (wanted.service.name, reason, message))
-    });
+    let mut missing: Vec<_> = asked_for
+        .iter()
+        .filter_map(|wanted| {
+            children::why_not_done(scene, wanted).map(|(reason, message)| (wanted.service.name, reason, message))
+        })
+        .collect();
+    // What needs a person is said before what only needs time.
+    missing.sort_by_key(|(_, reason, _)| *reason == Reason::Requested);
+    let mut missing = missing.into_iter();
     match missing.next() {
         None => Judgement::Met,
         Some((_, reason, first)) => {

@@ -63,8 +63,60 @@ pub struct Root<S, T> {
     pub status: T,
 }
 
-/// The service objects of a namespace, by [`kind_key`]; `None` when the kind is not installed.
-pub type Kinds = BTreeMap<String, Option<Vec<Arc<DynamicObject>>>>;
+/// The service objects of a namespace, by [`kind_key`].
+pub type Kinds = BTreeMap<String, Objects>;
+
+/// What is known of the objects of a kind in a namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Objects {
+    /// The kind is not installed.
+    Absent,
+    /// The kind is there and was never read, for this reason: nothing that depends on it may be decided.
+    Unreadable(String),
+    /// These objects.
+    Known(Vec<Arc<DynamicObject>>),
+}
+
+impl Objects {
+    /// The objects; none when they are not known.
+    pub fn known(&self) -> &[Arc<DynamicObject>] {
+        match self {
+            Self::Known(objects) => objects,
+            Self::Absent | Self::Unreadable(_) => &[],
+        }
+    }
+
+    /// The same, one by one.
+    pub fn iter(&self) -> std::slice::Iter<'_, Arc<DynamicObject>> {
+        self.known().iter()
+    }
+
+    /// The same, to be changed.
+    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Arc<DynamicObject>> {
+        match self {
+            Self::Known(objects) => objects.iter_mut(),
+            Self::Absent | Self::Unreadable(_) => [].iter_mut(),
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Objects {
+    type Item = &'a Arc<DynamicObject>;
+    type IntoIter = std::slice::Iter<'a, Arc<DynamicObject>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a mut Objects {
+    type Item = &'a mut Arc<DynamicObject>;
+    type IntoIter = std::slice::IterMut<'a, Arc<DynamicObject>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter_mut()
+    }
+}
 
 /// The key of a kind in [`Kinds`].
 pub fn kind_key(kind: &Kind) -> String {
@@ -90,8 +142,8 @@ pub struct World {
     pub surplus: Vec<Surplus>,
     /// The service objects.
     pub kinds: Kinds,
-    /// The nodesets; `None` when the kind is not installed.
-    pub nodesets: Option<Vec<Arc<DynamicObject>>>,
+    /// The nodesets.
+    pub nodesets: Objects,
     /// Writes that did not succeed yet, with what the API server said, by `Kind/name`.
     #[serde(default)]
     pub failures: BTreeMap<String, String>,
@@ -126,19 +178,14 @@ impl World {
         self.version.as_ref().and_then(|version| version.meta.annotations.get(name)).map(String::as_str)
     }
 
-    /// The objects of a kind; none when it is not installed.
-    pub fn objects(&self, kind: &Kind) -> &[Arc<DynamicObject>] {
-        self.kinds.get(&kind_key(kind)).and_then(Option::as_ref).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether the kind is installed.
-    pub fn installed(&self, kind: &Kind) -> bool {
-        self.kinds.get(&kind_key(kind)).is_some_and(Option::is_some)
+    /// What is known of the objects of a kind.
+    pub fn objects(&self, kind: &Kind) -> &Objects {
+        self.kinds.get(&kind_key(kind)).unwrap_or(&Objects::Absent)
     }
 
     /// The object of that kind and name.
     pub fn object(&self, kind: &Kind, name: &str) -> Option<&DynamicObject> {
-        let found = self.objects(kind).iter().find(|object| object.metadata.name.as_deref() == Some(name));
+        let found = self.objects(kind).known().iter().find(|object| object.metadata.name.as_deref() == Some(name));
         found.map(Arc::as_ref)
     }
 }
@@ -216,18 +263,21 @@ pub struct Plan {
     pub next: Option<Timestamp>,
 }
 
+/// Whether the `OpenStackVersion` belongs to the control plane and does not know it.
+fn is_orphan(version: &Meta, owner: &Meta) -> bool {
+    !version.deleting && version.name == owner.name && !version.owners.contains(&owner.uid)
+}
+
 /// The writes to the root objects themselves: existence, owner, default target.
 pub(crate) fn root_actions(world: &World, decision: &Decision) -> Vec<Action> {
     let owner = world.control_plane.as_ref().filter(|cp| !cp.meta.deleting).map(|cp| &cp.meta);
     let mut actions = Vec::new();
     match (&world.version, owner) {
         (None, Some(owner)) => {
-            actions.push(Action::CreateVersion { name: owner.name.clone(), owner: owner_reference(owner) })
+            actions.push(Action::CreateVersion { name: owner.name.clone(), owner: owner_reference(owner) });
         }
-        (Some(version), Some(owner)) if !version.meta.deleting && version.meta.name == owner.name => {
-            if !version.meta.owners.contains(&owner.uid) {
-                actions.push(Action::AdoptVersion { name: version.meta.name.clone(), owner: owner_reference(owner) });
-            }
+        (Some(version), Some(owner)) if is_orphan(&version.meta, owner) => {
+            actions.push(Action::AdoptVersion { name: version.meta.name.clone(), owner: owner_reference(owner) });
         }
         _ => {}
     }

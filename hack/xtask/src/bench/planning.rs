@@ -9,7 +9,7 @@ use api::{
     version::{OpenStackVersionSpec, OpenStackVersionStatus},
 };
 use jiff::Timestamp;
-use plan::release::{Bundle, Meta, Root, World, kind_key, plan};
+use plan::release::{Bundle, Meta, Objects, Root, World, kind_key, plan};
 use testbed::{Release, fixtures};
 
 use super::Line;
@@ -36,12 +36,9 @@ fn world() -> anyhow::Result<World> {
         if let plan::release::Action::Apply { service, object } = action {
             let kind = service::find(service).context("a row")?.kind;
             let object = serde_json::from_value(object.clone())?;
-            world
-                .kinds
-                .entry(kind_key(&kind))
-                .or_insert(Some(Vec::new()))
-                .get_or_insert_default()
-                .push(Arc::new(object));
+            if let Some(Objects::Known(objects)) = world.kinds.get_mut(&kind_key(&kind)) {
+                objects.push(Arc::new(object));
+            }
         }
     }
     Ok(world)
@@ -68,8 +65,8 @@ fn empty(release: &Release) -> anyhow::Result<World> {
         }),
         control_plane: Some(Root { meta, spec: Ok(spec), status: OpenStackControlPlaneStatus::default() }),
         surplus: Vec::new(),
-        kinds: service::kinds().iter().map(|kind| (kind_key(kind), Some(Vec::new()))).collect(),
-        nodesets: None,
+        kinds: service::kinds().iter().map(|kind| (kind_key(kind), Objects::Known(Vec::new()))).collect(),
+        nodesets: Objects::Absent,
         failures: BTreeMap::new(),
     })
 }

@@ -82,8 +82,8 @@ fn service_images(scene: &Scene<'_>, wanted: &Wanted, line: &ServiceStatus, befo
     for object in wanted.objects() {
         for spot in &object.spots {
             let Some((name, backend)) = image_of(spot.slot.source, &spot.entry, &object.body) else { continue };
-            let live = scene.world.object(wanted.kind(), &object.name).filter(|_| ready);
-            let reference = match live.and_then(|live| live_value(wanted.service, live, &spot.address)) {
+            let found = scene.world.object(wanted.kind(), &object.name).filter(|_| ready);
+            let reference = match found.and_then(|object| live_value(wanted.service, object, &spot.address)) {
                 Some(value) => Some(plain(&value)),
                 None => remembered(before, name, backend.as_deref()),
             };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::DynamicObject;
-use plan::release::World;
+use plan::release::{Objects, World};
 use serde_json::{Value, json};
 
 use crate::support::{NEW, OLD, Sim, bundle, checked, nodeset};
@@ -72,12 +72,12 @@ fn objects() -> Vec<Vec<Option<Arc<DynamicObject>>>> {
     SERVICES.iter().map(of).collect()
 }
 
-fn nodesets() -> Vec<Option<Vec<Arc<DynamicObject>>>> {
+fn nodesets() -> Vec<Objects> {
     vec![
-        None,
-        Some(vec![nodeset("a", 1, Sim::deployed_with(OLD)), nodeset("empty", 0, json!({}))]),
-        Some(vec![nodeset("a", 1, Sim::deployed_with(NEW))]),
-        Some(vec![nodeset("new", 1, json!({}))]),
+        Objects::Absent,
+        Objects::Known(vec![nodeset("a", 1, Sim::deployed_with(OLD)), nodeset("empty", 0, json!({}))]),
+        Objects::Known(vec![nodeset("a", 1, Sim::deployed_with(NEW))]),
+        Objects::Known(vec![nodeset("new", 1, json!({}))]),
     ]
 }
 
@@ -118,6 +118,6 @@ fn place(world: &mut World, objects: &[Vec<Option<Arc<DynamicObject>>>], mut com
         let state = &states[combination % STATES.len()];
         combination /= STATES.len();
         let key = world.kinds.keys().find(|key| key.starts_with(&format!("{kind}."))).unwrap().clone();
-        world.kinds.insert(key, Some(state.iter().cloned().collect()));
+        world.kinds.insert(key, Objects::Known(state.iter().cloned().collect()));
     }
 }

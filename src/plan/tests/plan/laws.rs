@@ -79,7 +79,7 @@ proptest! {
         let target = sim.world.version_spec().unwrap().target_version.clone();
         prop_assert_eq!(sim.deployed(), Some(target.as_str()), "{:#?}", sim.status());
         prop_assert_eq!(&sim.status().update, &None);
-        for kind in sim.world.kinds.values().flatten().flatten() {
+        for kind in sim.world.kinds.values().flatten() {
             for (path, version) in versions_of(&serde_json::to_value(&**kind).unwrap()) {
                 prop_assert_eq!(version.as_str(), target.as_str(), "{:?} {}", kind.metadata.name, path);
             }
@@ -166,7 +166,7 @@ proptest! {
 
 /// What the objects say, without who they are.
 fn bodies(world: &World) -> Vec<Value> {
-    let objects = world.kinds.values().flatten().flatten();
+    let objects = world.kinds.values().flatten();
     objects
         .map(|object: &Arc<api::DynamicObject>| {
             let mut data = object.data.clone();

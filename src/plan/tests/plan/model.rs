@@ -1,5 +1,6 @@
 //! The walk in a hostile environment: what can happen between any two passes happens, in every order.
 
+use plan::release::Objects;
 use std::collections::{HashSet, VecDeque};
 
 use api::{
@@ -57,7 +58,7 @@ fn start() -> Sim {
         sim.world.bundle = bundle(version);
         sim.settle();
     }
-    sim.world.nodesets = Some(vec![crate::support::nodeset("edpm", 1, Sim::deployed_with(OLD))]);
+    sim.world.nodesets = Objects::Known(vec![crate::support::nodeset("edpm", 1, Sim::deployed_with(OLD))]);
     sim.target(NEW);
     sim
 }
@@ -85,13 +86,13 @@ fn key(sim: &Sim) -> String {
     strip(&mut update);
     let objects: Vec<Value> = SERVICES
         .iter()
-        .flat_map(|row| sim.world.objects(&row.kind).iter().map(move |object| (row, object)))
+        .flat_map(|row| sim.world.objects(&row.kind).known().iter().map(move |object| (row, object)))
         .map(|(row, object)| {
             let images: Vec<String> = versions_of(&object.data).values().map(ToString::to_string).collect();
             json!([row.name, object.metadata.name, images, gate::first_unmet("", object, row.ready).is_none()])
         })
         .collect();
-    let nodesets: Vec<&Value> = sim.world.nodesets.iter().flatten().map(|nodeset| &nodeset.data["status"]).collect();
+    let nodesets: Vec<&Value> = sim.world.nodesets.known().iter().map(|nodeset| &nodeset.data["status"]).collect();
     json!([spec.target_version, spec.update.paused, update, status.deployed_version, objects, nodesets]).to_string()
 }
 
@@ -171,7 +172,7 @@ fn finished(sim: &Sim) {
         assert_eq!(sim.deployed(), Some(target.as_str()));
     }
     let deployed: api::release::Version = sim.deployed().unwrap().parse().unwrap();
-    for object in sim.world.kinds.values().flatten().flatten() {
+    for object in sim.world.kinds.values().flatten() {
         assert!(versions_of(&object.data).values().all(|version| *version == deployed), "{:?}", object.metadata.name);
     }
 }
@@ -208,9 +209,9 @@ fn explore(most: usize, seed: Option<u64>) -> usize {
                 if seen.len() < most && seen.insert(key(&new)) {
                     random = random.rotate_left(9).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
                     if seed.is_some() && !random.is_multiple_of(3) {
-                        queue.push_front(new)
+                        queue.push_front(new);
                     } else {
-                        queue.push_back(new)
+                        queue.push_back(new);
                     }
                 }
             }

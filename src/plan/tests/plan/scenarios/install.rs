@@ -1,6 +1,7 @@
 //! The first installation, and what an operator upgrade alone does.
 
 use api::{annotation, condition::Status, service::SERVICES};
+use plan::release::Objects;
 use serde_json::json;
 
 use crate::support::{NEW, NEWER, OLD, Sim, bundle};
@@ -122,14 +123,24 @@ fn a_missing_image_blocks_its_service_and_no_other() {
 }
 
 #[test]
+fn a_kind_that_cannot_be_read_says_so_and_is_not_written_blindly() {
+    let mut sim = Sim::new(None, bundle(OLD));
+    sim.world.kinds.insert("Heat.heat.openstack.org".into(), Objects::Unreadable("forbidden".into()));
+    sim.settle();
+    let line = sim.status().services.iter().find(|line| line.name == "heat").unwrap();
+    assert!(line.message.contains("Heat cannot be read: forbidden; check the RBAC"), "{line:?}");
+    assert!(sim.exists("Glance", "glance") && sim.deployed().is_none());
+}
+
+#[test]
 fn a_kind_that_is_not_installed_blocks_its_service_and_no_other() {
     let mut sim = Sim::new(None, bundle(OLD));
-    sim.world.kinds.insert("Heat.heat.openstack.org".into(), None);
+    sim.world.kinds.insert("Heat.heat.openstack.org".into(), Objects::Absent);
     sim.settle();
     let line = sim.status().services.iter().find(|line| line.name == "heat").unwrap();
     assert!(line.message.contains("kind Heat is not installed"), "{line:?}");
     assert!(sim.exists("Glance", "glance") && sim.deployed().is_none());
-    sim.world.kinds.insert("Heat.heat.openstack.org".into(), Some(Vec::new()));
+    sim.world.kinds.insert("Heat.heat.openstack.org".into(), Objects::Known(Vec::new()));
     sim.settle();
     assert_eq!(sim.deployed(), Some(OLD));
     assert_eq!(sim.status().services.len(), SERVICES.len());
@@ -142,5 +153,5 @@ fn a_bundle_without_a_version_says_what_to_set() {
     sim.settle();
     assert!(sim.condition("TargetVersionValid").2.contains("OPENSTACK_RELEASE_VERSION"));
     assert_eq!(sim.condition("Ready").0, Status::False);
-    assert!(sim.world.kinds.values().flatten().all(Vec::is_empty));
+    assert!(sim.world.kinds.values().flatten().next().is_none());
 }

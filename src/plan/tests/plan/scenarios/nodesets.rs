@@ -1,6 +1,7 @@
 //! The two steps that an administrator makes.
 
 use api::{condition::Status, step::StepName, version::StepState};
+use plan::release::Objects;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -24,15 +25,30 @@ fn step(sim: &Sim, name: StepName) -> (StepState, String) {
 fn nothing_to_wait_for(#[case] pointer: &str, #[case] value: Value, #[case] status: Option<Value>) {
     let mut sim = Sim::updating(None, OLD, NEW);
     sim.cloud(pointer, value);
-    sim.world.nodesets = status.map(|status| vec![nodeset("edpm", 1, status)]);
+    sim.world.nodesets = status.map_or(Objects::Absent, |status| Objects::Known(vec![nodeset("edpm", 1, status)]));
     sim.settle();
     assert_eq!(sim.deployed(), Some(NEW), "{:#?}", sim.status().update);
+}
+
+/// As if there were none, the update would end without the nodes.
+#[test]
+fn nodesets_that_cannot_be_read_are_waited_for() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.world.nodesets = Objects::Unreadable("forbidden".into());
+    sim.settle();
+    let (state, message) = step(&sim, StepName::OvnDataplane);
+    assert_eq!(state, StepState::Running);
+    assert!(message.contains("OpenStackDataPlaneNodeSet cannot be read: forbidden"), "{message}");
+    assert_eq!(sim.deployed(), Some(OLD));
+    sim.world.nodesets = Objects::Known(Vec::new());
+    sim.settle();
+    assert_eq!(sim.deployed(), Some(NEW));
 }
 
 #[test]
 fn issue_1823_a_nodeset_without_nodes_is_not_waited_for() {
     let mut sim = Sim::updating(None, OLD, NEW);
-    sim.world.nodesets = Some(vec![nodeset("empty", 0, Sim::deployed_with(OLD))]);
+    sim.world.nodesets = Objects::Known(vec![nodeset("empty", 0, Sim::deployed_with(OLD))]);
     sim.settle();
     assert_eq!(sim.deployed(), Some(NEW));
 }
@@ -40,7 +56,7 @@ fn issue_1823_a_nodeset_without_nodes_is_not_waited_for() {
 #[test]
 fn issue_1864_an_unchanged_ovn_image_needs_no_deployment_and_does_not_flap() {
     let mut sim = Sim::updating(None, OLD, NEW);
-    sim.world.nodesets = Some(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
+    sim.world.nodesets = Objects::Known(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
     let same = image_of("ovnControllerImage", OLD);
     for images in sim.version().status.container_image_version_defaults.values_mut() {
         images.insert("ovnControllerImage".into(), same.clone());
@@ -60,7 +76,7 @@ fn issue_1864_an_unchanged_ovn_image_needs_no_deployment_and_does_not_flap() {
 #[test]
 fn manual_steps_wait_without_stalling() {
     let mut sim = Sim::updating(None, OLD, NEW);
-    sim.world.nodesets = Some(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
+    sim.world.nodesets = Objects::Known(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
     sim.settle();
     assert_eq!(sim.update().step, Some(StepName::OvnDataplane));
     sim.tick(86_400 * 30);
@@ -90,7 +106,8 @@ fn manual_steps_wait_without_stalling() {
 #[test]
 fn every_nodeset_counts() {
     let mut sim = Sim::updating(None, OLD, NEW);
-    sim.world.nodesets = Some(vec![nodeset("a", 1, Sim::deployed_with(NEW)), nodeset("b", 1, Sim::deployed_with(OLD))]);
+    sim.world.nodesets =
+        Objects::Known(vec![nodeset("a", 1, Sim::deployed_with(NEW)), nodeset("b", 1, Sim::deployed_with(OLD))]);
     sim.settle();
     let (_, message) = step(&sim, StepName::OvnDataplane);
     assert!(message.contains("NodeSet/b") && !message.contains("NodeSet/a"), "{message}");
@@ -99,7 +116,7 @@ fn every_nodeset_counts() {
 #[test]
 fn the_dataplane_takes_a_hotfix_at_its_next_deployment_and_nothing_waits_for_it() {
     let mut sim = Sim::installed(None, OLD);
-    sim.world.nodesets = Some(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
+    sim.world.nodesets = Objects::Known(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
     sim.spec().custom_container_images = crate::support::custom(json!({"ovnControllerImage": "fix.io/ovn:1"}));
     sim.settle();
     assert_eq!(sim.text("OVNController", "ovncontroller", "spec.ovnContainerImage"), "fix.io/ovn:1");

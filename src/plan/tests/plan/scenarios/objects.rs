@@ -5,10 +5,11 @@ use api::{
     step::StepName,
     version::{ServiceState, StepState},
 };
+use plan::release::Objects;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{NEW, OLD, Sim, image_of};
+use crate::support::{NEW, OLD, Sim, image_of, known_mut};
 
 #[test]
 fn a_service_that_is_disabled_in_the_middle_loses_its_object_and_the_update_goes_on() {
@@ -84,7 +85,7 @@ fn an_image_that_the_old_version_lacks_is_kept_and_one_that_the_new_lacks_is_nam
 fn a_kind_that_is_not_installed_holds_its_step_and_nothing_else() {
     let mut sim = Sim::updating(None, OLD, NEW);
     let key = "Memcached.memcached.openstack.org";
-    let objects = sim.world.kinds.insert(key.into(), None).unwrap();
+    let objects = sim.world.kinds.insert(key.into(), Objects::Absent).unwrap();
     sim.settle();
     assert_eq!(sim.update().step, Some(StepName::Memcached));
     assert_eq!(sim.condition("MinorUpdateMemcached").1, "KindNotInstalled");
@@ -102,7 +103,7 @@ fn a_service_that_disappears_is_made_again_with_the_images_of_its_step() {
     sim.until(StepName::Keystone);
     for kind in ["Galera", "Glance"] {
         let key = sim.world.kinds.keys().find(|key| key.starts_with(&format!("{kind}."))).unwrap().clone();
-        sim.world.kinds.insert(key, Some(Vec::new()));
+        sim.world.kinds.insert(key, Objects::Known(Vec::new()));
     }
     sim.pass();
     assert_eq!(sim.text("Galera", "openstack", "spec.containerImage"), image_of("mariadbImage", NEW));
@@ -180,7 +181,7 @@ fn what_others_own_or_made_is_not_deleted() {
     foreign.metadata.name = Some("made-by-someone-else".into());
     foreign.metadata.labels = None;
     let key = "ConfigMap.";
-    sim.world.kinds.get_mut(key).unwrap().as_mut().unwrap().push(std::sync::Arc::new(foreign));
+    known_mut(sim.world.kinds.get_mut(key).unwrap()).push(std::sync::Arc::new(foreign));
     sim.settle();
     assert!(sim.exists("ConfigMap", "made-by-someone-else"));
 }

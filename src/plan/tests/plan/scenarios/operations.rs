@@ -6,7 +6,7 @@ use api::{
     step::{MINOR_UPDATE, StepName},
     version::{DataplaneMode, StepState},
 };
-use plan::release::preview;
+use plan::release::{Objects, preview};
 use serde_json::json;
 
 use crate::support::{NEW, OLD, Sim, bundle, image_of, nodeset};
@@ -117,7 +117,7 @@ fn a_step_stalls_after_its_deadline_and_recovers() {
 fn a_preview_says_what_each_step_would_do() {
     let mut sim = Sim::installed(None, OLD);
     sim.world.bundle = bundle(NEW);
-    sim.world.nodesets = Some(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
+    sim.world.nodesets = Objects::Known(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
     sim.settle();
     let preview = preview(&sim.world, NEW);
     assert_eq!((preview.from.as_str(), preview.to.as_str(), &preview.refusal), (OLD, NEW, &None));

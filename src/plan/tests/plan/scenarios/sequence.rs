@@ -5,6 +5,7 @@ use api::{
     step::{MINOR_UPDATE, StepName},
     version::{ServiceState, StepState},
 };
+use plan::release::Objects;
 use rstest::rstest;
 use serde_json::json;
 
@@ -17,7 +18,8 @@ fn state(sim: &Sim, step: StepName) -> StepState {
 #[test]
 fn the_whole_sequence_runs_in_order_and_says_so() {
     let mut sim = Sim::updating(None, OLD, NEW);
-    sim.world.nodesets = Some(vec![nodeset("edpm", 1, Sim::deployed_with(OLD)), nodeset("empty", 0, json!({}))]);
+    sim.world.nodesets =
+        Objects::Known(vec![nodeset("edpm", 1, Sim::deployed_with(OLD)), nodeset("empty", 0, json!({}))]);
     for step in MINOR_UPDATE {
         sim.until(step.name);
         assert_eq!(sim.condition(step.condition).0, Status::False, "{}", step.condition);
@@ -139,7 +141,7 @@ fn each_service_is_written_once_for_each_image_change() {
     let mut sim = Sim::updating(None, OLD, NEW);
     let writes = sim.writes;
     sim.finish();
-    let objects: usize = sim.world.kinds.values().flatten().map(Vec::len).sum();
+    let objects: usize = sim.world.kinds.values().flatten().count();
     assert_eq!(sim.writes - writes, objects);
 }
 

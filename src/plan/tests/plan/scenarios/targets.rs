@@ -1,6 +1,7 @@
 //! Which targets are taken, when.
 
 use api::{annotation, condition::Status, step::StepName, version::UpdateResult};
+use plan::release::Objects;
 use rstest::rstest;
 use serde_json::json;
 
@@ -66,7 +67,7 @@ fn a_newer_target_restarts_the_walk() {
 #[test]
 fn an_update_can_be_taken_back_while_only_ovn_has_moved() {
     let mut sim = Sim::updating(None, OLD, NEW);
-    sim.world.nodesets = Some(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
+    sim.world.nodesets = Objects::Known(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
     sim.settle();
     assert!(sim.update().revertible, "{:?}", sim.update().not_revertible_reason);
     sim.target(OLD);

@@ -1,5 +1,6 @@
 //! Everybody else: the service operators, and the administrator of the nodesets.
 
+use plan::release::Objects;
 use std::sync::Arc;
 
 use api::{
@@ -12,13 +13,13 @@ use api::{
 use plan::{gate, json};
 use serde_json::{Value, json};
 
-use super::{Sim, image_of};
+use super::{Sim, image_of, known_mut};
 
 impl Sim {
     /// Every service operator brings every object to what its spec says.
     pub fn services(&mut self) {
         for kind in service::kinds() {
-            if self.world.installed(&kind) {
+            if matches!(self.world.objects(&kind), Objects::Known(_)) {
                 for object in self.objects(&kind) {
                     if !is_settled(&kind, object) {
                         settle(&kind, Arc::make_mut(object));
@@ -71,7 +72,7 @@ impl Sim {
 
     /// A nodeset, to be changed.
     pub fn nodeset(&mut self, name: &str) -> &mut DynamicObject {
-        let all = self.world.nodesets.as_mut().unwrap();
+        let all = known_mut(&mut self.world.nodesets);
         Arc::make_mut(all.iter_mut().find(|nodeset| nodeset.metadata.name.as_deref() == Some(name)).unwrap())
     }
 
@@ -94,7 +95,7 @@ impl Sim {
 
     /// A deployment of every nodeset.
     pub fn deploy(&mut self, change: impl Fn(&mut Value)) {
-        for nodeset in self.world.nodesets.iter_mut().flatten() {
+        for nodeset in &mut self.world.nodesets {
             let nodeset = Arc::make_mut(nodeset);
             let generation = nodeset.metadata.generation;
             let status = &mut nodeset.data["status"];

@@ -10,6 +10,14 @@ pub use cloud::{bundle, control_plane, custom, image_of, nodeset};
 pub use look::{checked, image_changes, versions_of};
 pub use sim::{Sim, same_but_time};
 
+/// The objects of an installed kind, to be changed.
+pub fn known_mut(objects: &mut plan::release::Objects) -> &mut Vec<std::sync::Arc<api::DynamicObject>> {
+    match objects {
+        plan::release::Objects::Known(objects) => objects,
+        other => panic!("the kind is not readable: {other:?}"),
+    }
+}
+
 /// When every test begins.
 pub fn epoch() -> jiff::Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()

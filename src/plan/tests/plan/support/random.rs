@@ -6,7 +6,7 @@ use std::{
 };
 
 use api::{DynamicObject, annotation, release::Version, service, step::StepName, version::OpenStackVersionStatus};
-use plan::release::World;
+use plan::release::{Objects, World};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 
@@ -75,7 +75,8 @@ impl Recipe {
     /// The world.
     pub fn build(&self) -> Sim {
         let mut sim = self.base();
-        sim.world.nodesets = Some(self.nodesets.iter().enumerate().map(|(i, kind)| some_nodeset(i, *kind)).collect());
+        sim.world.nodesets =
+            Objects::Known(self.nodesets.iter().enumerate().map(|(i, kind)| some_nodeset(i, *kind)).collect());
         sim.world.bundle = bundle(NEW);
         sim.pass();
         if self.installed && self.rounds > 0 {
@@ -119,7 +120,7 @@ impl Recipe {
     pub fn versions(sim: &Sim) -> BTreeMap<String, Version> {
         let mut all = BTreeMap::new();
         for (key, objects) in &sim.world.kinds {
-            for object in objects.iter().flatten() {
+            for object in objects {
                 let name = object.metadata.name.clone().unwrap_or_default();
                 let versions = versions_of(&object.data);
                 all.extend(versions.into_iter().map(|(path, version)| (format!("{key}/{name} {path}"), version)));
@@ -132,7 +133,8 @@ impl Recipe {
     fn objects(&self, sim: &mut Sim) {
         let fair = self.control_plane == 0 && self.memory == 0 && self.annotations == 0 && self.bundle == NEW;
         let mut states = self.objects.iter();
-        for objects in sim.world.kinds.values_mut().flatten() {
+        for objects in sim.world.kinds.values_mut() {
+            let Objects::Known(objects) = objects else { continue };
             let mut gone = Vec::new();
             for (index, object) in objects.iter_mut().enumerate() {
                 let object = Arc::make_mut(object);
@@ -209,8 +211,8 @@ impl Recipe {
             5 => sim.world.version = None,
             6 => sim.version().spec = Err("spec.targetVersion: bad".into()),
             7 => sim.version().meta.deleting = true,
-            8 => sim.world.kinds.values_mut().take(3).for_each(|kind| *kind = None),
-            9 => sim.world.nodesets = None,
+            8 => sim.world.kinds.values_mut().take(3).for_each(|kind| *kind = Objects::Absent),
+            9 => sim.world.nodesets = Objects::Absent,
             _ => {}
         }
     }
@@ -231,8 +233,8 @@ fn some_nodeset(index: usize, kind: u8) -> Arc<DynamicObject> {
 /// Services and nodesets change as they like; about half of them get ready.
 pub fn flap(sim: &mut Sim, seed: u64) {
     let mut bits = seed;
-    for objects in sim.world.kinds.values_mut().flatten() {
-        for object in objects.iter_mut() {
+    for objects in sim.world.kinds.values_mut() {
+        for object in objects {
             bits = bits.rotate_left(7).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             if bits.is_multiple_of(8) {
                 Arc::make_mut(object).data["status"] = json!({"conditions": [{"type": "Ready", "status": "False"}]});
@@ -286,7 +288,7 @@ pub fn litter(world: &mut World, junk: &[Value], at: usize) {
         }
         spec.fields.insert("junk".into(), pieces.next().unwrap());
     }
-    let objects = world.kinds.values_mut().flatten().flatten().chain(world.nodesets.iter_mut().flatten());
+    let objects = world.kinds.values_mut().flatten().chain(&mut world.nodesets);
     for (index, object) in objects.enumerate() {
         let object = Arc::make_mut(object);
         match (index + at) % 4 {

@@ -10,10 +10,10 @@ use api::{
     version::{OpenStackVersionSpec, OpenStackVersionStatus, UpdateStatus},
 };
 use jiff::SignedDuration;
-use plan::release::{Action, Bundle, Meta, Plan, Root, World, kind_key, plan};
+use plan::release::{Action, Bundle, Meta, Objects, Plan, Root, World, kind_key, plan};
 use serde_json::{Value, json};
 
-use super::{bundle, checked, control_plane, epoch};
+use super::{bundle, checked, control_plane, epoch, known_mut};
 
 /// A world and the means to change it.
 #[derive(Clone, Debug)]
@@ -42,8 +42,8 @@ impl Sim {
                 status: OpenStackControlPlaneStatus::default(),
             }),
             surplus: Vec::new(),
-            kinds: service::kinds().iter().map(|kind| (kind_key(kind), Some(Vec::new()))).collect(),
-            nodesets: Some(Vec::new()),
+            kinds: service::kinds().iter().map(|kind| (kind_key(kind), Objects::Known(Vec::new()))).collect(),
+            nodesets: Objects::Known(Vec::new()),
             failures: std::collections::BTreeMap::default(),
         };
         Self { world, uids: 0, notes: Vec::new(), writes: 0 }
@@ -195,7 +195,7 @@ impl Sim {
 
     /// The objects of a kind, to be changed.
     pub fn objects(&mut self, kind: &Kind) -> &mut Vec<Arc<DynamicObject>> {
-        self.world.kinds.get_mut(&kind_key(kind)).unwrap().as_mut().expect("the kind is installed")
+        known_mut(self.world.kinds.get_mut(&kind_key(kind)).unwrap())
     }
 
     pub fn tick(&mut self, seconds: i64) {
