@@ -251,7 +251,7 @@ fn unknown_kind(scene: &Scene<'_>, kind: &Kind) -> Option<(Reason, String)> {
         }
         Objects::Unreadable(error) => Some((
             Reason::Error,
-            format!("{} cannot be read: {error}; check the RBAC rules of the operator", kind.kind),
+            format!("kind {} cannot be read: {error}; check the RBAC rules of the operator", kind.kind),
         )),
     }
 }

@@ -10,7 +10,7 @@ use crate::json;
 pub(crate) fn judge(scene: &Scene<'_>, scope: Scope) -> Judgement {
     if let Objects::Unreadable(error) = &scene.world.nodesets {
         // As if there were none would be the worst answer: the update would end without them.
-        let text = format!("{} cannot be read: {error}; check the RBAC rules of the operator", NODE_SET.kind);
+        let text = format!("kind {} cannot be read: {error}; check the RBAC rules of the operator", NODE_SET.kind);
         return Judgement::unmet(Reason::Error, text);
     }
     match scope {

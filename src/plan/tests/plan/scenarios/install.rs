@@ -128,7 +128,7 @@ fn a_kind_that_cannot_be_read_says_so_and_is_not_written_blindly() {
     sim.world.kinds.insert("Heat.heat.openstack.org".into(), Objects::Unreadable("forbidden".into()));
     sim.settle();
     let line = sim.status().services.iter().find(|line| line.name == "heat").unwrap();
-    assert!(line.message.contains("Heat cannot be read: forbidden; check the RBAC"), "{line:?}");
+    assert!(line.message.contains("kind Heat cannot be read: forbidden; check the RBAC"), "{line:?}");
     assert!(sim.exists("Glance", "glance") && sim.deployed().is_none());
 }
 
