@@ -143,7 +143,7 @@ fn checked_reference() -> Value {
 /// `customContainerImages`: every settable image and the per-backend maps; anything else is reported by the server.
 pub(crate) fn custom_images_schema(_: &mut SchemaGenerator) -> Schema {
     let mut properties: Map<String, Value> =
-        image::IMAGES.iter().map(|field| (field.name.to_owned(), checked_reference())).collect();
+        image::fields().iter().map(|field| (field.name.to_owned(), checked_reference())).collect();
     for map in image::BACKEND_MAPS {
         let backends = json!({"type": "object", "maxProperties": 64, "additionalProperties": checked_reference()});
         properties.insert(map.name.to_owned(), backends);
@@ -162,7 +162,8 @@ pub(crate) fn container_images_schema(_: &mut SchemaGenerator) -> Schema {
     let maps: Map<String, Value> =
         image::BACKEND_MAPS.iter().map(|map| (map.name.to_owned(), images_by_name())).collect();
     let mut properties = maps;
-    for name in image::IMAGES.iter().map(|field| field.name).chain(image::DERIVED.iter().map(|derived| derived.name)) {
+    for name in image::fields().iter().map(|field| field.name).chain(image::DERIVED.iter().map(|derived| derived.name))
+    {
         properties.insert(name.to_owned(), json!({"type": "string"}));
     }
     json_schema!({"type": "object", "properties": properties})

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::service::SERVICES;
+
 /// The image references of one release, by image field name.
 pub type Images = BTreeMap<String, String>;
 
@@ -17,6 +19,9 @@ pub enum Origin {
     TestEnv(&'static str),
     /// Accepted in `customContainerImages` as an old name of another field, and never shown in `containerImages`.
     AliasOf(&'static str),
+    /// As [`Origin::Env`], with the token that upstream's naming rule gives: `fooBarAPIImage` is `FOO_BAR_API`. For
+    /// images that upstream does not have.
+    ByName,
     /// No release carries it; only an administrator can set it.
     None,
 }
@@ -40,13 +45,43 @@ impl ImageField {
         match self.origin {
             Origin::Env(token) => Some(format!("RELATED_IMAGE_{token}_IMAGE_URL_DEFAULT")),
             Origin::TestEnv(token) => Some(format!("TEST_{token}_IMAGE_URL_DEFAULT")),
+            Origin::ByName => Some(format!("RELATED_IMAGE_{}_IMAGE_URL_DEFAULT", token_of(self.name))),
             Origin::AliasOf(_) | Origin::None => None,
         }
     }
 }
 
-/// The images an administrator can set, in upstream's order.
-pub const IMAGES: &[ImageField] = &[
+/// The token in the name of the environment variable that belongs to an image field.
+fn token_of(name: &str) -> String {
+    let mut token = String::new();
+    let mut lower = false;
+    for letter in name.trim_end_matches("Image").chars() {
+        if letter.is_uppercase() && lower {
+            token.push('_');
+        }
+        lower = letter.is_lowercase() || letter.is_ascii_digit();
+        token.extend(letter.to_uppercase());
+    }
+    token
+}
+
+/// Every image an administrator can set: upstream's, and those that a row of the service table brings beside them.
+pub fn fields() -> &'static [ImageField] {
+    static FIELDS: std::sync::LazyLock<Vec<ImageField>> = std::sync::LazyLock::new(|| {
+        let mut fields = IMAGES.to_vec();
+        for name in SERVICES.iter().flat_map(|row| row.slots).flat_map(|slot| slot.source.images()) {
+            let known = fields.iter().any(|field| field.name == name) || DERIVED.iter().any(|one| one.name == name);
+            if !known {
+                fields.push(ImageField::new(name, Origin::ByName));
+            }
+        }
+        fields
+    });
+    &FIELDS
+}
+
+/// Upstream's images, in upstream's order.
+const IMAGES: &[ImageField] = &[
     ImageField::new("agentImage", Origin::Env("AGENT")),
     ImageField::new("ansibleeeImage", Origin::Env("ANSIBLEEE")),
     ImageField::new("aodhAPIImage", Origin::Env("AODH_API")),
@@ -201,14 +236,14 @@ pub const BACKEND_MAPS: &[BackendMap] = &[
 const NOT_OF_THE_CLOUD: &[&str] =
     &["_OPERATOR_MANAGER_IMAGE_URL", "_MUST_GATHER_DEFAULT", "_KUBE_RBAC_PROXY", "_KUBE_RBAC_PROXY_DEFAULT"];
 
-/// Every image that a release can carry: [`IMAGES`] and [`BACKEND_DEFAULTS`].
+/// Every image that a release can carry: [`fields`] and [`BACKEND_DEFAULTS`].
 pub fn release_images() -> impl Iterator<Item = &'static ImageField> {
-    IMAGES.iter().chain(BACKEND_DEFAULTS)
+    fields().iter().chain(BACKEND_DEFAULTS)
 }
 
 /// Whether `name` is a field of `customContainerImages` that holds one image.
 pub fn is_custom_image(name: &str) -> bool {
-    IMAGES.iter().any(|field| field.name == name)
+    fields().iter().any(|field| field.name == name)
 }
 
 /// The backend map of that name.
@@ -321,6 +356,19 @@ mod tests {
             head.to_owned() + &tail.to_lowercase()
         });
         words.collect::<String>().replace("Api", "API") + "Image"
+    }
+
+    #[test]
+    fn an_image_of_a_new_service_needs_no_row_here() {
+        for (name, token) in [("zaqarAPIImage", "ZAQAR_API"), ("fooBar9BazImage", "FOO_BAR9_BAZ")] {
+            assert_eq!(token_of(name), token);
+        }
+        for field in IMAGES {
+            if let Origin::Env(token) = field.origin {
+                let exception = ["infraDnsmasqImage"].contains(&field.name);
+                assert!(exception || token_of(field.name) == token, "{}: {}", field.name, token_of(field.name));
+            }
+        }
     }
 
     #[test]

@@ -2,12 +2,12 @@
 //!
 //! Three tables are the source of everything that varies:
 //!
-//! * [`image::IMAGES`]: every container image a release carries, and the environment variable that brings it;
+//! * [`image::fields`]: every container image a release carries, and the environment variable that brings it;
 //! * [`service::SERVICES`]: every service object, where its images go and when it counts as ready;
 //! * [`step::MINOR_UPDATE`]: the order of a minor update.
 //!
 //! CRD schemas, admission policies, RBAC, watches, the scripted services of the tests and the reference tables in the
-//! README are projections of these three. Adding a service means adding its row (and its image rows).
+//! README are projections of these three. Adding a service means adding its row.
 
 // kube's `printcolumn(...)` looks like one attribute given several times.
 #![allow(clippy::duplicated_attributes)]

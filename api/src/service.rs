@@ -56,14 +56,6 @@ mod tests {
     use super::*;
     use crate::{image, step::MINOR_UPDATE};
 
-    fn image_names(source: Source) -> Vec<&'static str> {
-        match source {
-            Source::Image(name) | Source::ImageParts(name) => vec![name],
-            Source::ByField { cases, .. } => cases.iter().map(|(_, name)| *name).collect(),
-            Source::Backend(_) | Source::ServiceDefault { .. } | Source::Release => Vec::new(),
-        }
-    }
-
     #[test]
     fn names_are_unique_and_labels() {
         let mut names: Vec<_> = SERVICES.iter().map(|service| service.name).collect();
@@ -81,7 +73,7 @@ mod tests {
             assert!(MINOR_UPDATE.iter().any(|step| step.name == service.step), "{}", service.name);
             assert!(!service.slots.is_empty(), "{} carries no image", service.name);
             for slot in service.slots {
-                for name in image_names(slot.source) {
+                for name in slot.source.images() {
                     let known = image::is_custom_image(name) || image::DERIVED.iter().any(|d| d.name == name);
                     assert!(known, "{}: unknown image {name}", service.name);
                 }
@@ -110,8 +102,8 @@ mod tests {
         // Images of the dataplane and of bare metal are read elsewhere; everything else must have a slot, or an
         // administrator could set an image that changes nothing.
         const ELSEWHERE: &[&str] = &["agentImage", "ansibleeeImage", "osContainerImage", "telemetryNodeExporterImage"];
-        let used: Vec<_> = SERVICES.iter().flat_map(|s| s.slots).flat_map(|slot| image_names(slot.source)).collect();
-        for field in image::IMAGES {
+        let used: Vec<_> = SERVICES.iter().flat_map(|s| s.slots).flat_map(|slot| slot.source.images()).collect();
+        for field in image::fields() {
             let derived = image::DERIVED.iter().any(|d| d.from == field.name && used.contains(&d.name));
             let elsewhere = field.name.starts_with("edpm") || ELSEWHERE.contains(&field.name);
             assert!(used.contains(&field.name) || derived || elsewhere, "{} is used by no service", field.name);

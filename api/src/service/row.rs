@@ -145,6 +145,15 @@ pub enum Source {
 }
 
 impl Source {
+    /// The image fields that it may take its value from; those of a backend map are the map's.
+    pub fn images(self) -> Vec<&'static str> {
+        match self {
+            Source::Image(name) | Source::ImageParts(name) => vec![name],
+            Source::ByField { cases, .. } => cases.iter().map(|(_, name)| *name).collect(),
+            Source::Backend(_) | Source::ServiceDefault { .. } | Source::Release => Vec::new(),
+        }
+    }
+
     /// Whether the value is an image, which only `OpenStackVersion` may set.
     pub fn is_image(self) -> bool {
         !matches!(self, Source::ServiceDefault { .. } | Source::Release)

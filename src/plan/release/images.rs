@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::{
-    image::{self, BACKEND_MAPS, DEFAULT_BACKEND, DERIVED, IMAGES, Images, Origin as FieldOrigin},
+    image::{self, BACKEND_MAPS, DEFAULT_BACKEND, DERIVED, Images, Origin as FieldOrigin},
     service::{Slot, Source},
     version::{ContainerImages, ImageValue, ServiceDefaults},
 };
@@ -45,8 +45,8 @@ impl Effective {
     /// is then missing, because falling back to the release would silently drop a hotfix.
     pub fn new(release: &Images, custom: &ContainerImages) -> Self {
         let mut effective = Self::default();
-        for field in IMAGES.iter().filter(|field| !matches!(field.origin, FieldOrigin::AliasOf(_))) {
-            let alias = IMAGES.iter().find(|other| other.origin == FieldOrigin::AliasOf(field.name));
+        for field in image::fields().iter().filter(|field| !matches!(field.origin, FieldOrigin::AliasOf(_))) {
+            let alias = image::fields().iter().find(|other| other.origin == FieldOrigin::AliasOf(field.name));
             let wish = custom_image(custom, field.name).or_else(|| custom_image(custom, alias?.name));
             if let Some(resolved) = choose(wish, release.get(field.name)) {
                 effective.images.insert(field.name, resolved);

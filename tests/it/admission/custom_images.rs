@@ -2,7 +2,7 @@
 
 use api::{
     annotation::SKIP_CUSTOM_IMAGES,
-    image::{BACKEND_MAPS, IMAGES},
+    image::{self as images, BACKEND_MAPS},
 };
 use serde_json::{Map, Value, json};
 use testbed::fixtures::{NAME, full_control_plane};
@@ -47,7 +47,7 @@ async fn single_images_that_stay_are_named() {
 #[tokio::test]
 async fn the_largest_set_that_the_schema_allows_is_judged() {
     let mut images: Map<String, Value> =
-        IMAGES.iter().map(|field| (field.name.to_owned(), json!(image("old:1")))).collect();
+        images::fields().iter().map(|field| (field.name.to_owned(), json!(image("old:1")))).collect();
     for map in BACKEND_MAPS {
         let backends: Map<_, _> = (0..64).map(|index| (format!("backend-{index}"), json!(image("old:1")))).collect();
         images.insert(map.name.to_owned(), Value::Object(backends));

@@ -72,9 +72,8 @@ fn images(row: &Service) -> String {
     let mut names: Vec<&str> = Vec::new();
     for slot in row.slots {
         let more = match slot.source {
-            Source::Image(name) | Source::ImageParts(name) | Source::Backend(name) => vec![name],
-            Source::ByField { cases, .. } => cases.iter().map(|(_, name)| *name).collect(),
-            Source::ServiceDefault { .. } | Source::Release => Vec::new(),
+            Source::Backend(map) => vec![map],
+            source => source.images(),
         };
         names.extend(more.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
     }
