@@ -3,9 +3,14 @@
 //! Names, environment variables and derivations are upstream's (`OpenStackVersion` `ContainerTemplate`), so that an
 //! existing bundle and an existing `customContainerImages` keep working.
 
+mod table;
+
 use std::collections::BTreeMap;
 
 use crate::service::SERVICES;
+
+use table::IMAGES;
+pub use table::{BACKEND_DEFAULTS, BACKEND_MAPS, DERIVED};
 
 /// The image references of one release, by image field name.
 pub type Images = BTreeMap<String, String>;
@@ -80,110 +85,6 @@ pub fn fields() -> &'static [ImageField] {
     &FIELDS
 }
 
-/// Upstream's images, in upstream's order.
-const IMAGES: &[ImageField] = &[
-    ImageField::new("agentImage", Origin::Env("AGENT")),
-    ImageField::new("ansibleeeImage", Origin::Env("ANSIBLEEE")),
-    ImageField::new("aodhAPIImage", Origin::Env("AODH_API")),
-    ImageField::new("aodhEvaluatorImage", Origin::Env("AODH_EVALUATOR")),
-    ImageField::new("aodhListenerImage", Origin::Env("AODH_LISTENER")),
-    ImageField::new("aodhNotifierImage", Origin::Env("AODH_NOTIFIER")),
-    ImageField::new("apacheImage", Origin::Env("APACHE")),
-    ImageField::new("barbicanAPIImage", Origin::Env("BARBICAN_API")),
-    ImageField::new("barbicanKeystoneListenerImage", Origin::Env("BARBICAN_KEYSTONE_LISTENER")),
-    ImageField::new("barbicanWorkerImage", Origin::Env("BARBICAN_WORKER")),
-    ImageField::new("ceilometerCentralImage", Origin::Env("CEILOMETER_CENTRAL")),
-    ImageField::new("ceilometerComputeImage", Origin::Env("CEILOMETER_COMPUTE")),
-    ImageField::new("ceilometerIpmiImage", Origin::Env("CEILOMETER_IPMI")),
-    ImageField::new("ceilometerNotificationImage", Origin::Env("CEILOMETER_NOTIFICATION")),
-    ImageField::new("ceilometerSgcoreImage", Origin::Env("CEILOMETER_SGCORE")),
-    ImageField::new("ceilometerMysqldExporterImage", Origin::Env("CEILOMETER_MYSQLD_EXPORTER")),
-    ImageField::new("cinderAPIImage", Origin::Env("CINDER_API")),
-    ImageField::new("cinderBackupImage", Origin::Env("CINDER_BACKUP")),
-    ImageField::new("cinderSchedulerImage", Origin::Env("CINDER_SCHEDULER")),
-    ImageField::new("cloudkittyAPIImage", Origin::Env("CLOUDKITTY_API")),
-    ImageField::new("cloudkittyProcImage", Origin::Env("CLOUDKITTY_PROC")),
-    ImageField::new("designateAPIImage", Origin::Env("DESIGNATE_API")),
-    ImageField::new("designateBackendbind9Image", Origin::Env("DESIGNATE_BACKENDBIND9")),
-    ImageField::new("designateCentralImage", Origin::Env("DESIGNATE_CENTRAL")),
-    ImageField::new("designateMdnsImage", Origin::Env("DESIGNATE_MDNS")),
-    ImageField::new("designateProducerImage", Origin::Env("DESIGNATE_PRODUCER")),
-    ImageField::new("designateUnboundImage", Origin::Env("DESIGNATE_UNBOUND")),
-    ImageField::new("designateWorkerImage", Origin::Env("DESIGNATE_WORKER")),
-    ImageField::new("edpmFrrImage", Origin::Env("EDPM_FRR")),
-    ImageField::new("edpmIscsidImage", Origin::None),
-    ImageField::new("edpmLogrotateCrondImage", Origin::Env("EDPM_LOGROTATE_CROND")),
-    ImageField::new("edpmMultipathdImage", Origin::None),
-    ImageField::new("edpmNeutronDhcpAgentImage", Origin::Env("EDPM_NEUTRON_DHCP_AGENT")),
-    ImageField::new("edpmNeutronMetadataAgentImage", Origin::Env("EDPM_NEUTRON_METADATA_AGENT")),
-    ImageField::new("edpmNeutronOvnAgentImage", Origin::Env("EDPM_NEUTRON_OVN_AGENT")),
-    ImageField::new("edpmNeutronSriovAgentImage", Origin::Env("EDPM_NEUTRON_SRIOV_AGENT")),
-    ImageField::new("edpmOvnBgpAgentImage", Origin::Env("EDPM_OVN_BGP_AGENT")),
-    ImageField::new("edpmNodeExporterImage", Origin::Env("EDPM_NODE_EXPORTER")),
-    ImageField::new("edpmKeplerImage", Origin::Env("EDPM_KEPLER")),
-    ImageField::new("edpmPodmanExporterImage", Origin::Env("EDPM_PODMAN_EXPORTER")),
-    ImageField::new("edpmOpenstackNetworkExporterImage", Origin::AliasOf("openstackNetworkExporterImage")),
-    ImageField::new("openstackNetworkExporterImage", Origin::Env("OPENSTACK_NETWORK_EXPORTER")),
-    ImageField::new("glanceAPIImage", Origin::Env("GLANCE_API")),
-    ImageField::new("heatAPIImage", Origin::Env("HEAT_API")),
-    ImageField::new("heatCfnapiImage", Origin::Env("HEAT_CFNAPI")),
-    ImageField::new("heatEngineImage", Origin::Env("HEAT_ENGINE")),
-    ImageField::new("horizonImage", Origin::Env("HORIZON")),
-    ImageField::new("infraDnsmasqImage", Origin::Env("NEUTRON_API")),
-    ImageField::new("infraMemcachedImage", Origin::Env("INFRA_MEMCACHED")),
-    ImageField::new("infraRedisImage", Origin::Env("INFRA_REDIS")),
-    ImageField::new("ironicAPIImage", Origin::Env("IRONIC_API")),
-    ImageField::new("ironicConductorImage", Origin::Env("IRONIC_CONDUCTOR")),
-    ImageField::new("ironicInspectorImage", Origin::Env("IRONIC_INSPECTOR")),
-    ImageField::new("ironicNeutronAgentImage", Origin::Env("IRONIC_NEUTRON_AGENT")),
-    ImageField::new("ironicPxeImage", Origin::Env("IRONIC_PXE")),
-    ImageField::new("ironicPythonAgentImage", Origin::Env("IRONIC_PYTHON_AGENT")),
-    ImageField::new("keystoneAPIImage", Origin::Env("KEYSTONE_API")),
-    ImageField::new("ksmImage", Origin::Env("KSM")),
-    ImageField::new("manilaAPIImage", Origin::Env("MANILA_API")),
-    ImageField::new("manilaSchedulerImage", Origin::Env("MANILA_SCHEDULER")),
-    ImageField::new("mariadbImage", Origin::Env("MARIADB")),
-    ImageField::new("netUtilsImage", Origin::Env("NET_UTILS")),
-    ImageField::new("neutronAPIImage", Origin::Env("NEUTRON_API")),
-    ImageField::new("novaAPIImage", Origin::Env("NOVA_API")),
-    ImageField::new("novaComputeImage", Origin::Env("NOVA_COMPUTE")),
-    ImageField::new("novaConductorImage", Origin::Env("NOVA_CONDUCTOR")),
-    ImageField::new("novaNovncImage", Origin::Env("NOVA_NOVNC")),
-    ImageField::new("novaSchedulerImage", Origin::Env("NOVA_SCHEDULER")),
-    ImageField::new("octaviaAPIImage", Origin::Env("OCTAVIA_API")),
-    ImageField::new("octaviaHealthmanagerImage", Origin::Env("OCTAVIA_HEALTHMANAGER")),
-    ImageField::new("octaviaHousekeepingImage", Origin::Env("OCTAVIA_HOUSEKEEPING")),
-    ImageField::new("octaviaWorkerImage", Origin::Env("OCTAVIA_WORKER")),
-    ImageField::new("octaviaRsyslogImage", Origin::Env("OCTAVIA_RSYSLOG")),
-    ImageField::new("openstackClientImage", Origin::Env("OPENSTACK_CLIENT")),
-    ImageField::new("osContainerImage", Origin::Env("OS_CONTAINER")),
-    ImageField::new("ovnControllerImage", Origin::Env("OVN_CONTROLLER")),
-    ImageField::new("ovnControllerOvsImage", Origin::Env("OVN_CONTROLLER_OVS")),
-    ImageField::new("ovnNbDbclusterImage", Origin::Env("OVN_NB_DBCLUSTER")),
-    ImageField::new("ovnNorthdImage", Origin::Env("OVN_NORTHD")),
-    ImageField::new("ovnSbDbclusterImage", Origin::Env("OVN_SB_DBCLUSTER")),
-    ImageField::new("placementAPIImage", Origin::Env("PLACEMENT_API")),
-    ImageField::new("rabbitmqImage", Origin::Env("RABBITMQ")),
-    ImageField::new("swiftAccountImage", Origin::Env("SWIFT_ACCOUNT")),
-    ImageField::new("swiftContainerImage", Origin::Env("SWIFT_CONTAINER")),
-    ImageField::new("swiftObjectImage", Origin::Env("SWIFT_OBJECT")),
-    ImageField::new("swiftProxyImage", Origin::Env("SWIFT_PROXY")),
-    ImageField::new("telemetryNodeExporterImage", Origin::None),
-    ImageField::new("testTempestImage", Origin::Env("TEST_TEMPEST")),
-    ImageField::new("testTobikoImage", Origin::TestEnv("TOBIKO")),
-    ImageField::new("testHorizontestImage", Origin::TestEnv("HORIZONTEST")),
-    ImageField::new("testAnsibletestImage", Origin::TestEnv("ANSIBLETEST")),
-    ImageField::new("watcherAPIImage", Origin::Env("WATCHER_API")),
-    ImageField::new("watcherApplierImage", Origin::Env("WATCHER_APPLIER")),
-    ImageField::new("watcherDecisionEngineImage", Origin::Env("WATCHER_DECISION_ENGINE")),
-];
-
-/// Images of a release that are not fields of `customContainerImages`: the default of each per-backend map.
-pub const BACKEND_DEFAULTS: &[ImageField] = &[
-    ImageField::new("cinderVolumeImage", Origin::Env("CINDER_VOLUME")),
-    ImageField::new("manilaShareImage", Origin::Env("MANILA_SHARE")),
-];
-
 /// An image that `containerImages` repeats under a second name, for the service object that reads it there.
 #[derive(Clone, Copy, Debug)]
 pub struct Derived {
@@ -192,12 +93,6 @@ pub struct Derived {
     /// The field it repeats.
     pub from: &'static str,
 }
-
-/// The derived images.
-pub const DERIVED: &[Derived] = &[
-    Derived { name: "octaviaApacheImage", from: "apacheImage" },
-    Derived { name: "ceilometerProxyImage", from: "apacheImage" },
-];
 
 /// A map of images by backend name in `customContainerImages`.
 #[derive(Clone, Copy, Debug)]
@@ -214,22 +109,6 @@ pub struct BackendMap {
 
 /// The key of a backend map that stands for every backend without an entry of its own.
 pub const DEFAULT_BACKEND: &str = "default";
-
-/// The per-backend maps.
-pub const BACKEND_MAPS: &[BackendMap] = &[
-    BackendMap {
-        name: "cinderVolumeImages",
-        default_image: "cinderVolumeImage",
-        section: "cinder",
-        backends: "template.cinderVolumes",
-    },
-    BackendMap {
-        name: "manilaShareImages",
-        default_image: "manilaShareImage",
-        section: "manila",
-        backends: "template.manilaShares",
-    },
-];
 
 /// Environment variables of upstream bundles that name images of operators, not of the cloud: read by nobody, and not
 /// worth a warning. Matched by suffix.

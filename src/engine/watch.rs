@@ -102,10 +102,11 @@ impl Watches {
     }
 }
 
-/// Lists from the server's cache; watches that end by themselves before anybody can forget them.
+/// Lists of the newest state: one from the cache of an API server that lags could show what was before our own last
+/// writes. Watches end by themselves before anybody can forget them.
 fn config() -> watcher::Config {
     let seconds = Deadlines::get().watch.as_secs();
-    watcher::Config::default().any_semantic().timeout(u32::try_from(seconds).unwrap_or(u32::MAX))
+    watcher::Config::default().timeout(u32::try_from(seconds).unwrap_or(u32::MAX))
 }
 
 /// The API of a kind, in one namespace or in all.

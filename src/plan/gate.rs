@@ -36,6 +36,21 @@ pub fn first_unmet(kind: &str, object: &DynamicObject, checks: &[Check]) -> Opti
     })
 }
 
+/// What an object that is about to be written will be missing first: its status will speak of the spec before. Said at
+/// once, so that the write itself is no news to report.
+pub fn unmet_once_written(kind: &str, object: &DynamicObject) -> Unmet {
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let status = object.data.get("status").unwrap_or(&Value::Null);
+    let generation = object.metadata.generation.unwrap_or_default() + 1;
+    let found = json::get(status, "observedGeneration").and_then(Value::as_i64);
+    Unmet {
+        object: format!("{kind}/{name}"),
+        field: "status.observedGeneration".to_owned(),
+        expected: generation.to_string(),
+        found: found.map_or("absent".to_owned(), |found| found.to_string()),
+    }
+}
+
 /// Field, expected, found.
 type Miss = (String, String, String);
 

@@ -46,7 +46,7 @@ async fn each_gate(cloud: &Cloud, status: impl Fn(i64, &Value) -> Option<Value>,
         let label = format!("{kind}/{object}");
         // Written, and not observed.
         cloud.step_says(*name, StepState::Running, &format!("{label}: status.observedGeneration should be")).await;
-        let live = cloud.get(kind, object).await;
+        let live = cloud.unobserved(kind, object).await;
         if let Some(status) = status(live["metadata"]["generation"].as_i64().unwrap(), &live["status"]) {
             cloud.actors.set_status(kind, object, status).await.unwrap();
         }
@@ -118,7 +118,7 @@ async fn keystone_is_not_done_before_its_new_image_is_installed_everywhere() {
         cloud.actors.release(kind, name);
     }
     cloud.step_says(StepName::Keystone, StepState::Running, "status.observedGeneration should be").await;
-    let generation = cloud.get("Keystone", "keystone").await["metadata"]["generation"].clone();
+    let generation = cloud.unobserved("Keystone", "keystone").await["metadata"]["generation"].clone();
     let ready = json!({"observedGeneration": generation, "conditions": conditions("True", "Ready", "")});
     cloud.actors.set_status("Keystone", "keystone", ready).await.unwrap();
     let text = "Keystone/keystone: status.installedImage should be registry.example.com/openstack/keystone-api:1.0.1, is \

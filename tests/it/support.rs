@@ -184,6 +184,16 @@ impl Cloud {
         serde_json::to_value(self.api(kind).get(name).await.unwrap()).unwrap()
     }
 
+    /// Watches until an object was written and its status does not speak of that yet, and answers it: a step says what
+    /// it waits for a moment before its write.
+    pub async fn unobserved(&self, kind: &str, name: &str) -> Value {
+        let holds = |object: &DynamicObject| {
+            object.metadata.generation > object.data.pointer("/status/observedGeneration").and_then(Value::as_i64)
+        };
+        let found = wait::until(&self.api(kind), name, SOON, holds).await;
+        serde_json::to_value(self.expect("written", found)).unwrap()
+    }
+
     /// Every service object, with kind and name.
     pub async fn objects(&self) -> Vec<(String, String, Value)> {
         let mut objects = Vec::new();

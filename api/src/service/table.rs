@@ -1,6 +1,7 @@
 //! The rows of the service table.
 //!
-//! Kinds, names and image paths are those of upstream's service operators; the comment at a row says what is unusual.
+//! One file, however long: adding a service is adding a row here, and nowhere else. Kinds, names and image paths are
+//! those of upstream's service operators; the comment at a row says what is unusual.
 
 use super::row::{
     Body, CONFIG_MAP, Check, Enabled, Fill, Filler, Inherit, Kind, Objects, Place, Service, Slot, Source, Unique,

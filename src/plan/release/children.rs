@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Scene,
     images::SlotValue,
-    slots::{all_carry, body_field, first_difference, live_value, set_value},
+    slots::{all_carry, body_field, first_difference, is_to_be_written, live_value, set_value},
     target::Course,
     walk::Walk,
     wanted::{Address, Wanted, WantedObject, Wish, infrastructure_only},
@@ -209,13 +209,17 @@ fn ours(live: &DynamicObject) -> bool {
     live.metadata.labels.as_ref().and_then(|labels| labels.get(label)).is_some_and(|found| found == value)
 }
 
-/// Why the service is not done with the images of the target, if it is not.
-pub(crate) fn why_not_done(scene: &Scene<'_>, wanted: &Wanted) -> Option<(Reason, String)> {
+/// Why the service is not done with the images of the target, if it is not. `moves` tells that they are written now.
+pub(crate) fn why_not_done(scene: &Scene<'_>, wanted: &Wanted, moves: bool) -> Option<(Reason, String)> {
     why_not_made(scene, wanted).or_else(|| {
         wanted.objects().iter().find_map(|object| {
             let Some(live) = scene.world.object(wanted.kind(), &object.name) else {
                 return Some((Reason::Requested, format!("{}/{} does not exist yet", wanted.kind().kind, object.name)));
             };
+            if moves && is_to_be_written(&scene.to, wanted, object, live) {
+                let unmet = gate::unmet_once_written(wanted.kind().kind, live);
+                return Some((Reason::Requested, unmet.to_string()));
+            }
             let lacks =
                 object.spots.iter().any(|spot| matches!(set_value(&scene.to, object, spot), SlotValue::Missing(_)));
             let reason = if lacks { Reason::MissingImage } else { Reason::Requested };
@@ -283,6 +287,9 @@ fn health(scene: &Scene<'_>, walk: &Walk, wanted: &Wanted) -> (ServiceState, Str
             Some(format!("annotation {} is infrastructure-only", annotation::DEPLOYMENT_STAGE))
         }
         None => Some(format!("{}/{} does not exist yet", wanted.kind().kind, object.name)),
+        Some(live) if walk.moves(wanted.service.step) && is_to_be_written(&scene.to, wanted, object, live) => {
+            Some(gate::unmet_once_written(wanted.kind().kind, live).to_string())
+        }
         Some(live) => gate::first_unmet(wanted.kind().kind, live, wanted.service.ready).map(|unmet| unmet.to_string()),
     });
     if let Some(first) = problems.next() {
@@ -296,7 +303,7 @@ fn health(scene: &Scene<'_>, walk: &Walk, wanted: &Wanted) -> (ServiceState, Str
     });
     match difference {
         Some(_) if !scene.to.known => (ServiceState::Ready, "keeps its images: they are not known".to_owned()),
-        Some(unmet) if walk.opens(wanted.service.step) => (ServiceState::NotReady, unmet.to_string()),
+        Some(unmet) if walk.moves(wanted.service.step) => (ServiceState::NotReady, unmet.to_string()),
         Some(unmet) => (ServiceState::Pending, unmet.to_string()),
         None => (ServiceState::Ready, String::new()),
     }

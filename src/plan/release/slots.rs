@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use api::{
     DynamicObject,
-    service::{Body, Service},
+    service::{Body, Check, Service},
 };
 use serde_json::{Value, json};
 
@@ -64,6 +64,19 @@ pub(crate) fn first_difference(
         let same = found.as_ref().is_some_and(|found| json::covers(found, &expected));
         (!same).then(|| unmet(wanted, object, spot, plain(&expected), found.as_ref()))
     })
+}
+
+/// Whether writing the values of the set would change the object, and its status would have to follow.
+pub(crate) fn is_to_be_written(set: &ImageSet, wanted: &Wanted, object: &WantedObject, live: &DynamicObject) -> bool {
+    let followed = wanted.service.ready.contains(&Check::Observed);
+    followed
+        && object.spots.iter().any(|spot| match (set_value(set, object, spot), &spot.address) {
+            (SlotValue::Value(expected), Address::Body(_)) => {
+                live_value(wanted.service, live, &spot.address).is_none_or(|found| !json::covers(&found, &expected))
+            }
+            // An annotation does not change the generation.
+            _ => false,
+        })
 }
 
 fn unmet(wanted: &Wanted, object: &WantedObject, spot: &Spot, expected: String, found: Option<&Value>) -> Unmet {

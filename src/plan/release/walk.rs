@@ -67,6 +67,13 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
+    /// Whether the services of that step have the images of the target, or are about to get them.
+    pub(crate) fn moves(&self, step: StepName) -> bool {
+        let steps = self.update.iter().flat_map(|update| &update.steps);
+        let begun = steps.filter(|status| begun(status)).any(|status| status.name == step);
+        !self.frozen && (self.unordered || begun)
+    }
+
     /// Whether the services of that step may get the images of the target now.
     pub(crate) fn opens(&self, step: StepName) -> bool {
         !self.frozen && (self.unordered || self.open.contains(&step))
@@ -216,7 +223,8 @@ fn in_progress(state: StepState) -> bool {
 /// Judges the step and gives it its state.
 fn settle(scene: &Scene<'_>, step: &Step, paused: bool, status: &mut StepStatus) -> Reason {
     let services = step.scope == Scope::Services;
-    let judgement = if services { judge_services(scene, step.name) } else { nodesets::judge(scene, step.scope) };
+    let judgement =
+        if services { judge_services(scene, step.name, !paused) } else { nodesets::judge(scene, step.scope) };
     match judgement {
         Judgement::NotNeeded(message) => {
             (status.state, status.message, status.started_at) = (StepState::NotNeeded, message, None);
@@ -251,7 +259,7 @@ fn settle(scene: &Scene<'_>, step: &Step, paused: bool, status: &mut StepStatus)
     }
 }
 
-fn judge_services(scene: &Scene<'_>, step: StepName) -> Judgement {
+fn judge_services(scene: &Scene<'_>, step: StepName, moves: bool) -> Judgement {
     let services: Vec<&Wanted> = in_step(scene, step).collect();
     let asked_for: Vec<_> = services.iter().filter(|wanted| !matches!(wanted.wish, Wish::No(_))).collect();
     if asked_for.is_empty() {
@@ -267,7 +275,7 @@ fn judge_services(scene: &Scene<'_>, step: StepName) -> Judgement {
     let mut missing: Vec<_> = asked_for
         .iter()
         .filter_map(|wanted| {
-            children::why_not_done(scene, wanted).map(|(reason, message)| (wanted.service.name, reason, message))
+            children::why_not_done(scene, wanted, moves).map(|(reason, message)| (wanted.service.name, reason, message))
         })
         .collect();
     // What needs a person is said before what only needs time.
