@@ -2,7 +2,7 @@
 
 use api::{
     condition::{self, Condition, Severity, Status},
-    version::{HistoryEntry, OpenStackVersionStatus, StepState, StepStatus, UpdateResult},
+    version::{HistoryEntry, OpenStackVersionStatus, StepState, StepStatus, UpdateResult, UpdateStatus},
 };
 use serde::{Deserialize, Serialize};
 
@@ -78,8 +78,8 @@ pub(crate) fn between(world: &World, after: &RootStatus, walk: &Walk) -> Vec<Not
     let (Some(root), Some(after)) = (&world.version, &after.version) else { return Vec::new() };
     let before = &root.status;
     // The last step and the update end in the same pass: the walk still has the steps.
-    let steps = walk.update.as_ref().filter(|_| before.update != after.update).map_or(&[][..], |update| &update.steps);
-    let mut notes = update_notes(before, after, steps);
+    let walked = walk.update.as_ref().filter(|_| before.update != after.update);
+    let mut notes = update_notes(before, after, walked);
     notes.extend(REFUSALS.iter().filter_map(|type_| refusal(before, after, type_)));
     notes
 }
@@ -89,7 +89,11 @@ fn note(reason: NoteReason, message: String) -> Note {
     Note { about: About::Version, warning, reason, message }
 }
 
-fn update_notes(before: &OpenStackVersionStatus, after: &OpenStackVersionStatus, steps: &[StepStatus]) -> Vec<Note> {
+fn update_notes(
+    before: &OpenStackVersionStatus,
+    after: &OpenStackVersionStatus,
+    walked: Option<&UpdateStatus>,
+) -> Vec<Note> {
     let mut notes = Vec::new();
     let target = |status: &OpenStackVersionStatus| status.update.as_ref().map(|update| update.to.clone());
     let nothing = Vec::new();
@@ -97,16 +101,16 @@ fn update_notes(before: &OpenStackVersionStatus, after: &OpenStackVersionStatus,
     if let Some(update) = after.update.as_ref().filter(|_| target(before) != target(after)) {
         notes.push(note(NoteReason::UpdateStarted, format!("from {} to {}", update.from, update.to)));
     }
-    for step in steps {
-        let old = old_steps.iter().find(|old| old.name == step.name);
-        notes.extend(step_note(old, step));
+    if let Some(UpdateStatus { steps, to, .. }) = walked {
+        let old = |name| old_steps.iter().find(|old| old.name == name);
+        notes.extend(steps.iter().filter_map(|step| step_note(old(step.name), step, to)));
     }
     let ended = after.history.iter().filter(|entry| !before.history.contains(entry));
     notes.extend(ended.map(ended_note));
     notes
 }
 
-fn step_note(old: Option<&StepStatus>, step: &StepStatus) -> Option<Note> {
+fn step_note(old: Option<&StepStatus>, step: &StepStatus, to: &str) -> Option<Note> {
     if old.is_some_and(|old| old.state == step.state) {
         return None;
     }
@@ -119,7 +123,8 @@ fn step_note(old: Option<&StepStatus>, step: &StepStatus) -> Option<Note> {
         StepState::Held => NoteReason::StepHeld,
         StepState::Stalled => NoteReason::StepStalled,
     };
-    Some(note(reason, format!("step {}: {}", step.name, step.message)))
+    let moving = if step.state == StepState::Running { format!("moving to {to}; ") } else { String::new() };
+    Some(note(reason, format!("step {}: {moving}{}", step.name, step.message)))
 }
 
 fn ended_note(entry: &HistoryEntry) -> Note {
