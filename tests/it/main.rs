@@ -14,6 +14,7 @@ mod lifecycle;
 mod manifests;
 mod midway;
 mod preview;
+mod respin;
 mod restart;
 mod seed;
 mod shapes;
