@@ -7,17 +7,9 @@ use api::{
 use serde_json::{Value, json};
 use testbed::wait;
 
-use crate::support::{Cloud, NEW, SOON, condition_of, moved, said, step};
+use crate::support::{Cloud, GATES, NEW, SOON, condition_of, moved, said, step};
 
-/// The steps that the operator makes itself, each with an object of it, and the conditions that its kind goes by.
-const GATES: &[(StepName, &str, &str)] = &[
-    (StepName::OvnControlplane, "OVNController", "ovncontroller"),
-    (StepName::Rabbitmq, "RabbitMq", "rabbitmq"),
-    (StepName::Mariadb, "Galera", "openstack"),
-    (StepName::Memcached, "Memcached", "memcached"),
-    (StepName::Keystone, "Keystone", "keystone"),
-    (StepName::Controlplane, "Glance", "glance"),
-];
+/// The conditions that the kinds of the gates go by.
 const CONDITIONS: &[&str] = &["Ready", "DeploymentReady"];
 const NODE_SET: &str = "OpenStackDataPlaneNodeSet";
 

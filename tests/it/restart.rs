@@ -9,17 +9,7 @@ use api::{
 use serde_json::{Value, json};
 use testbed::{fixtures::NAME, wait};
 
-use crate::support::{Cloud, NEW, OLD, Recorder, SOON, said, step};
-
-/// An object of each step that the operator makes itself.
-const HELD: &[(StepName, &str, &str)] = &[
-    (StepName::OvnControlplane, "OVNController", "ovncontroller"),
-    (StepName::Rabbitmq, "RabbitMq", "rabbitmq"),
-    (StepName::Mariadb, "Galera", "openstack"),
-    (StepName::Memcached, "Memcached", "memcached"),
-    (StepName::Keystone, "Keystone", "keystone"),
-    (StepName::Controlplane, "Glance", "glance"),
-];
+use crate::support::{Cloud, GATES, NEW, OLD, Recorder, SOON, said, step};
 
 /// The spec of every service object.
 async fn specs(cloud: &Cloud) -> BTreeMap<String, Value> {
@@ -38,13 +28,13 @@ async fn killed_while_a_step_waits_for_its_service_it_goes_on_where_it_was() {
     cloud.add_node_set("compute").await;
     let before = specs(&cloud).await;
     let recorder = Recorder::start(&cloud);
-    for (_, kind, name) in HELD {
+    for (_, kind, name) in GATES {
         cloud.actors.hold(kind, name);
     }
     cloud.target(NEW).await;
     let mut started = None;
     for row in MINOR_UPDATE {
-        let held = HELD.iter().find(|(name, ..)| *name == row.name);
+        let held = GATES.iter().find(|(name, ..)| *name == row.name);
         let state = if row.scope == Scope::Services { StepState::Running } else { StepState::Waiting };
         let text = held.map_or(String::new(), |(_, kind, name)| format!("{kind}/{name}: status.observedGeneration"));
         cloud.step_says(row.name, state, &text).await;

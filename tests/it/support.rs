@@ -52,6 +52,17 @@ pub struct Cloud {
     pub operator: Operator,
 }
 
+/// The steps that the operator makes itself, each with an object of the small cloud that is moved in it: held, it makes
+/// the step last as long as the test wants.
+pub const GATES: &[(StepName, &str, &str)] = &[
+    (StepName::OvnControlplane, "OVNController", "ovncontroller"),
+    (StepName::Rabbitmq, "RabbitMq", "rabbitmq"),
+    (StepName::Mariadb, "Galera", "openstack"),
+    (StepName::Memcached, "Memcached", "memcached"),
+    (StepName::Keystone, "Keystone", "keystone"),
+    (StepName::Controlplane, "Glance", "glance"),
+];
+
 /// A bundle.
 pub fn release(version: &str) -> Release {
     Release::named(version).unwrap()

@@ -14,20 +14,10 @@ use testbed::{
 };
 
 use super::{assert_once, generations};
-use crate::support::{BINARY, Cloud, NEW, OLD, Recorder, SOON, release};
+use crate::support::{BINARY, Cloud, GATES, NEW, OLD, Recorder, SOON, release};
 
 /// How long a Lease lives in these tests, in seconds.
 const LEASE: &str = "4";
-
-/// What is held in each step, so that the step lasts as long as the test wants.
-const STEPS: [(StepName, &str, &str); 6] = [
-    (StepName::OvnControlplane, "OVNController", "ovncontroller"),
-    (StepName::Rabbitmq, "RabbitMq", "rabbitmq"),
-    (StepName::Mariadb, "Galera", "openstack"),
-    (StepName::Memcached, "Memcached", "memcached"),
-    (StepName::Keystone, "Keystone", "keystone"),
-    (StepName::Controlplane, "Glance", "glance"),
-];
 
 /// A replica that is not the first.
 fn second(cloud: &Cloud, kubeconfig: Option<&Path>) -> Operator {
@@ -70,12 +60,12 @@ async fn the_leader_is_killed_in_each_step_and_the_other_goes_on() {
     let mut other = second(&cloud, None);
     let recorder = Recorder::start(&cloud);
     let before = generations(&cloud).await;
-    for (_, kind, name) in STEPS {
+    for (_, kind, name) in GATES {
         cloud.actors.hold(kind, name);
     }
     cloud.target(NEW).await;
-    for (step, kind, object) in STEPS {
-        cloud.step(step, StepState::Running).await;
+    for (step, kind, object) in GATES {
+        cloud.step(*step, StepState::Running).await;
         let leader = taken_over(&cloud, "").await;
         let first = name(&cloud.operator) == leader;
         assert!(first || name(&other) == leader, "{leader} is nobody");
@@ -102,6 +92,8 @@ async fn a_leader_that_stood_still_writes_nothing_when_it_goes_on() {
     cloud.actors.hold("Galera", "openstack");
     cloud.target(NEW).await;
     cloud.step(StepName::Mariadb, StepState::Running).await;
+    // Its write has arrived: one that is on the wire while its process freezes may arrive late (hack/adr/0005).
+    cloud.unobserved("Galera", "openstack").await;
     cloud.operator.freeze().unwrap();
     let mut other = second(&cloud, None);
     taken_over(&cloud, &old).await;
