@@ -17,6 +17,7 @@ async fn at_mariadb(prefix: &str, spec: Value) -> Cloud {
     cloud.actors.hold("Galera", "openstack");
     cloud.target(NEW).await;
     cloud.step_says(StepName::Mariadb, StepState::Running, "status.observedGeneration").await;
+    cloud.unobserved("Galera", "openstack").await;
     cloud
 }
 
@@ -197,6 +198,7 @@ async fn a_target_goes_back_while_nothing_that_keeps_data_has_moved_and_not_late
     cloud.actors.hold("OVNController", "ovncontroller");
     cloud.target(NEW).await;
     cloud.step_says(StepName::OvnControlplane, StepState::Running, "status.observedGeneration").await;
+    cloud.unobserved("OVNController", "ovncontroller").await;
     cloud.target(OLD).await;
     cloud.value("OVNController", "ovncontroller", "/metadata/generation", json!(3)).await;
     cloud.actors.release_all();
