@@ -54,7 +54,7 @@ pub(crate) fn statuses(scene: &Scene<'_>, walk: &Walk, children: &Children) -> R
 fn deployed(scene: &Scene<'_>, walk: &Walk, children: &Children) -> Deployed {
     let version = deployed_version(scene.world, scene.before).map(str::to_owned);
     let image_set = deployed_image_set(scene.world, scene.before).map(str::to_owned);
-    let annotated = scene.world.version_annotation(api::annotation::SKIP_CUSTOM_IMAGES).is_some();
+    let annotated = scene.world.may_keep_custom_images();
     match &scene.decision.course {
         Course::Install { to } if children.lines.iter().all(|line| settled(line.state)) => {
             Deployed { version: Some(to.clone()), image_set: scene.records.hash(to), ends: true }

@@ -186,7 +186,7 @@ impl Case<'_> {
         let custom = self.world.custom_images();
         let before_target = self.in_force()?;
         let unchanged = self.before.tracked_custom_images.get(before_target) == Some(&custom);
-        let skipped = self.world.version_annotation(annotation::SKIP_CUSTOM_IMAGES).is_some();
+        let skipped = self.world.may_keep_custom_images();
         if custom.is_empty() || !unchanged || skipped || self.deployed == Some(self.requested) {
             return None;
         }

@@ -178,6 +178,11 @@ impl World {
         self.version.as_ref().and_then(|version| version.meta.annotations.get(name)).map(String::as_str)
     }
 
+    /// Whether custom images may stay as they are while the target changes. Any value of the annotation counts.
+    pub fn may_keep_custom_images(&self) -> bool {
+        self.version_annotation(annotation::SKIP_CUSTOM_IMAGES).is_some()
+    }
+
     /// What is known of the objects of a kind.
     pub fn objects(&self, kind: &Kind) -> &Objects {
         self.kinds.get(&kind_key(kind)).unwrap_or(&Objects::Absent)
@@ -292,7 +297,7 @@ pub(crate) fn root_actions(world: &World, decision: &Decision) -> Vec<Action> {
 /// The write that ends an update: the permission to keep the custom images was for this update only. The update counts
 /// as running until the annotation is gone, so that a kill between the two writes cannot leave it behind.
 pub(crate) fn closing_actions(world: &World, all_steps_done: bool) -> Vec<Action> {
-    let annotated = world.version_annotation(annotation::SKIP_CUSTOM_IMAGES).is_some();
+    let annotated = world.may_keep_custom_images();
     match &world.version {
         Some(version) if annotated && all_steps_done => vec![Action::RemoveAnnotation {
             name: version.meta.name.clone(),

@@ -37,7 +37,7 @@ pub(super) fn problems(world: &World) -> Vec<String> {
 /// does not need would otherwise hide there unseen.
 pub(super) fn unchanged(scene: &Scene<'_>) -> Option<String> {
     let Course::Update { from, to } = &scene.decision.course else { return None };
-    let skipped = scene.world.version_annotation(annotation::SKIP_CUSTOM_IMAGES).is_some();
+    let skipped = scene.world.may_keep_custom_images();
     let tracked = scene.before.tracked_custom_images.get(from).filter(|_| from != to && !skipped)?;
     let custom = scene.world.custom_images();
     let same: Vec<&str> = custom
