@@ -55,7 +55,7 @@ async fn a_version_from_before_the_control_plane_is_adopted_with_its_custom_imag
 }
 
 /// Deletes the version with kubectl, which waits until it is gone, and waits for the next one.
-async fn delete_version(cloud: &Cloud) -> OpenStackVersion {
+pub async fn delete_version(cloud: &Cloud) -> OpenStackVersion {
     let before = cloud.version().await;
     assert_eq!(before.metadata.finalizers, None, "nothing keeps it");
     let (done, text) = cloud.kubectl(&["delete", "openstackversion", NAME, "--timeout=30s"]).await;

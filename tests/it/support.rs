@@ -28,9 +28,11 @@ use testbed::{
 mod events;
 mod images;
 mod recorder;
+mod truth;
 
-pub use images::{carries, moved, moved_to};
-pub use recorder::Recorder;
+pub use images::{carries, moved, moved_to, versions};
+pub use recorder::{Frame, Recorder};
+pub use truth::assert_truthful;
 
 /// The operator.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_openstack-release-operator");

@@ -16,8 +16,9 @@ use super::{
 use crate::json;
 
 /// How many versions stay recorded: those that are needed, and the newest others up to this number. One version takes
-/// some 13 kB when its images have digests, and the whole object has to stay small.
-const KEPT: usize = 4;
+/// some 13 kB when its images have digests, the images in effect take as much again, and the whole object has to stay
+/// below 64 kB.
+const KEPT: usize = 3;
 
 /// What is known of one version.
 #[derive(Clone, Debug, Default, PartialEq)]

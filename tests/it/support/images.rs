@@ -7,12 +7,12 @@ use serde_json::Value;
 
 /// Whether an image of that version is in the object.
 pub fn carries(object: &Value, version: &str) -> bool {
-    tags(object).contains(version)
+    versions(object).contains(version)
 }
 
 /// Whether every image of the object is of that version.
 pub fn moved_to(object: &Value, version: &str) -> bool {
-    tags(object) == BTreeSet::from([version.to_owned()])
+    versions(object) == BTreeSet::from([version.to_owned()])
 }
 
 /// The kinds and names of the objects that carry an image of that version.
@@ -21,7 +21,8 @@ pub fn moved(objects: &[(String, String, Value)], version: &str) -> Vec<String> 
     moved.map(|(kind, name, _)| format!("{kind}/{name}")).collect()
 }
 
-fn tags(object: &Value) -> BTreeSet<String> {
+/// The versions of the images of an object.
+pub fn versions(object: &Value) -> BTreeSet<String> {
     let mut tags = BTreeSet::new();
     for body in ["spec", "data"] {
         collect(&object[body], &mut tags);

@@ -1,4 +1,4 @@
-//! Everything that happened to the service objects and the nodesets, in the order of the store.
+//! Everything that happened to the service objects, the nodesets and the root objects, in the order of the store.
 //!
 //! etcd numbers all writes, whatever the kind: resource versions tell what was first, where the times at which watches
 //! deliver do not.
@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use api::{dataplane, service, version::OpenStackVersion};
+use api::{controlplane::OpenStackControlPlane, dataplane, service, version::OpenStackVersion};
 use futures::StreamExt;
 use kube::{
     Api,
@@ -56,7 +56,7 @@ impl Frame {
     }
 
     /// Whether the status speaks of the spec, and only well.
-    fn is_ready(&self) -> bool {
+    pub fn is_ready(&self) -> bool {
         let status = &self.object["status"];
         let good = |conditions: &Vec<Value>| conditions.iter().all(|condition| condition["status"] == json!("True"));
         self.kind == "ConfigMap"
@@ -65,12 +65,12 @@ impl Frame {
     }
 
     /// Whether the operator's services are meant, and not what stands around them.
-    fn is_service(&self) -> bool {
-        let others = [dataplane::NODE_SET.kind, "OpenStackVersion"];
+    pub fn is_service(&self) -> bool {
+        let others = [dataplane::NODE_SET.kind, "OpenStackVersion", "OpenStackControlPlane"];
         !others.contains(&self.kind.as_str()) && self.name != "kube-root-ca.crt"
     }
 
-    fn label(&self) -> String {
+    pub fn label(&self) -> String {
         format!("{}/{}", self.kind, self.name)
     }
 }
@@ -82,7 +82,8 @@ impl Recorder {
         let (said, news) = watch::channel(0);
         let mut tasks = JoinSet::new();
         let kinds = service::kinds().into_iter().chain([dataplane::NODE_SET]).map(actors::resource);
-        let kinds = kinds.chain([ApiResource::erase::<OpenStackVersion>(&())]);
+        let roots = [ApiResource::erase::<OpenStackVersion>(&()), ApiResource::erase::<OpenStackControlPlane>(&())];
+        let kinds = kinds.chain(roots);
         let apis: Vec<(String, Api<DynamicObject>)> = kinds
             .map(|kind| (kind.kind.clone(), Api::namespaced_with(cloud.client.clone(), &cloud.namespace, &kind)))
             .collect();
