@@ -134,6 +134,7 @@ mod tests {
         }
     }
 
+    /// Peer: #1217: versions with an epoch suffix.
     #[test]
     fn the_epoch_scheme_is_upstreams() {
         let name = Some("openstack-operator.v1.0.0-0.1234567890.p");

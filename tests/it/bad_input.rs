@@ -31,6 +31,7 @@ async fn target_refused(cloud: &Cloud, target: &str, texts: &[&str]) {
     refused(cloud, &["patch", "openstackversion", NAME, "--type", "merge", "-p", &patch], texts).await;
 }
 
+/// Peer: 9.30: refusals that do not say what is allowed.
 #[tokio::test]
 async fn an_unknown_target_is_refused_with_the_versions_to_choose_from() {
     let mut cloud = Cloud::offered("unknown", json!({})).await;
@@ -43,6 +44,17 @@ async fn an_unknown_target_is_refused_with_the_versions_to_choose_from() {
     cloud.assert_alive();
 }
 
+/// Peer: 9.28, #1746, ci-framework#2249: the webhook is away while the operator is.
+#[tokio::test]
+async fn the_rules_hold_while_no_operator_runs() {
+    let mut cloud = Cloud::installed("alone", json!({})).await;
+    cloud.operator.kill().await.unwrap();
+    target_refused(&cloud, "9.9.9", &["spec.targetVersion: 9.9.9", "allowed: 1.0.0"]).await;
+    let pause = json!({"spec": {"update": {"paused": true}}});
+    cloud.patch_version(pause).await.expect("nothing else is refused meanwhile");
+}
+
+/// Peer: 9.6: any older version is a target.
 #[tokio::test]
 async fn an_older_target_is_refused_because_rollback_is_not_supported() {
     let mut cloud = Cloud::offered("older", json!({})).await;
@@ -83,6 +95,7 @@ async fn apply_images(cloud: &Cloud, images: Value, arguments: &[&str]) -> (bool
     cloud.kubectl(&[&["apply", "-f", file.path().to_str().unwrap()], arguments].concat()).await
 }
 
+/// Peer: 9.14: typing errors vanish.
 #[tokio::test]
 async fn a_misspelt_image_field_is_not_dropped_in_silence() {
     let mut cloud = Cloud::installed("misspelt", json!({})).await;
@@ -108,6 +121,7 @@ async fn a_malformed_image_is_refused_by_the_name_of_its_field() {
     cloud.assert_alive();
 }
 
+/// Peer: 9.14, ci-framework#4162: a backend that does not exist is not noticed.
 #[tokio::test]
 async fn an_unknown_backend_is_named_with_those_that_exist_and_the_other_images_apply() {
     let volumes = json!({"cinder": {"enabled": true, "template": {"cinderVolumes": {"pure": {}, "ceph": {}}}}});

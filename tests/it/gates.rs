@@ -68,6 +68,7 @@ async fn assert_nothing_beyond(cloud: &Cloud, at: usize) {
     }
 }
 
+/// Peer: 6.7, 9.16: a child that was ready with another spec is trusted.
 #[tokio::test]
 async fn a_ready_that_belongs_to_an_older_spec_opens_no_gate() {
     let cloud = closed("stale").await;
@@ -79,6 +80,7 @@ async fn a_ready_that_belongs_to_an_older_spec_opens_no_gate() {
     each_gate(&cloud, stale, |_| "status.observedGeneration should be".to_owned()).await;
 }
 
+/// Peer: 2.10l: a message that says only that an error occurred.
 #[tokio::test]
 async fn a_service_that_is_not_ready_keeps_its_gate_closed_and_its_own_words_are_shown() {
     let cloud = closed("not-ready").await;
@@ -131,6 +133,8 @@ fn waits(status: &OpenStackVersionStatus, name: StepName) -> bool {
     step(status, name).is_some_and(|step| step.state == StepState::Waiting)
 }
 
+/// Peer: 2.10c, 6.7, 9.32: a deployment that failed counts as running for ever, and nobody says which nodesets are
+/// missing.
 #[tokio::test]
 async fn nodesets_are_waited_for_by_name_with_the_deployment_to_create() {
     let cloud = Cloud::offered("nodesets", json!({})).await;
@@ -207,6 +211,7 @@ async fn a_nodeset_that_is_not_observed_or_not_ready_is_not_done() {
     cloud.deployed(NEW).await;
 }
 
+/// Peer: 9.7: no deadline, no word about a step that hangs.
 #[tokio::test]
 async fn a_step_over_its_deadline_is_reported_as_stalled_and_goes_on_when_its_service_does() {
     let cloud = Cloud::offered("stalled", json!({})).await;

@@ -117,6 +117,7 @@ async fn a_version_deleted_in_the_middle_of_an_update_goes_on_in_order() {
     recorder.assert_walk(OLD, NEW).await;
 }
 
+/// Peer: 9.22: a finalizer that only the control plane's end removes.
 #[tokio::test]
 async fn a_version_goes_with_its_control_plane() {
     let mut cloud = Cloud::installed("gone", json!({})).await;

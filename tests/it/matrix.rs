@@ -50,6 +50,15 @@ fn stations() -> Vec<Station> {
     MINOR_UPDATE.iter().map(|row| Station { step: row.name, stop: stop(row.name) }).collect()
 }
 
+/// Every step, each of which the next update stands still in.
+fn closed(cloud: &Cloud) -> Vec<Station> {
+    let stations = stations();
+    for station in &stations {
+        station.close(cloud);
+    }
+    stations
+}
+
 impl Station {
     /// Makes the next update stand still here; a step of nodesets does so by itself.
     fn close(&self, cloud: &Cloud) {

@@ -21,6 +21,7 @@ async fn at_mariadb(prefix: &str, spec: Value) -> Cloud {
     cloud
 }
 
+/// Peer: 9.20: no edit reaches anybody while the nodesets are waited for.
 #[tokio::test]
 async fn a_template_edit_reaches_every_service_at_once_and_no_image_moves_with_it() {
     let cloud = at_mariadb("edit", json!({})).await;
@@ -81,6 +82,7 @@ async fn pause(cloud: &Cloud, paused: bool) {
     cloud.patch_version(json!({"spec": {"update": {"paused": paused}}})).await.unwrap();
 }
 
+/// Peer: 9.2: no pause.
 #[tokio::test]
 async fn a_pause_keeps_the_progress_and_stops_before_the_next_image() {
     let cloud = Cloud::offered("pause", json!({})).await;
@@ -111,6 +113,7 @@ async fn a_pause_keeps_the_progress_and_stops_before_the_next_image() {
     recorder.assert_walk(OLD, NEW).await;
 }
 
+/// Peer: 9.2, #1913: no stop between stages.
 #[rstest]
 #[case::field(false)]
 #[case::upstreams_annotation(true)]
@@ -152,6 +155,7 @@ async fn an_update_stops_after_the_step_it_is_told_to_and_goes_on_step_by_step(#
     recorder.assert_walk(OLD, NEW).await;
 }
 
+/// Peer: 2.8: a gate that was passed falls back without a reason.
 #[tokio::test]
 async fn a_hotfix_in_the_middle_reopens_the_step_it_belongs_to() {
     let cloud = Cloud::offered("hotfix", json!({})).await;

@@ -31,6 +31,7 @@ fn step<'a>(text: &'a str, number: usize, name: &str) -> &'a str {
     &text[start..end]
 }
 
+/// Peer: 9.1: nobody can see beforehand what would happen.
 #[tokio::test]
 async fn it_prints_each_step_with_old_and_new_images_and_what_to_do_by_hand() {
     let cloud = Cloud::offered("plan", json!({})).await;

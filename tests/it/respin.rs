@@ -11,6 +11,7 @@ use crate::support::{Cloud, OLD, SOON, release};
 
 const RESPUN: &str = "registry.example.com/respun/glance-api:1.0.0";
 
+/// Peer: 9.23: everything rolls at once, unannounced.
 #[tokio::test]
 async fn changed_images_of_a_deployed_version_wait_for_their_confirmation() {
     let mut cloud = Cloud::installed("respin", json!({})).await;

@@ -22,6 +22,7 @@ fn updated(specs: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     serde_json::from_str(&serde_json::to_string(specs).unwrap().replace(OLD, NEW)).unwrap()
 }
 
+/// Peer: 2.10c, 6.7, #1671, #1607: a deployment that starts and ends between two passes is never seen.
 #[tokio::test]
 async fn killed_while_a_step_waits_for_its_service_it_goes_on_where_it_was() {
     let mut cloud = Cloud::offered("killed", json!({})).await;

@@ -122,6 +122,7 @@ async fn set_backends(cloud: &Cloud, map: &str, images: Value, kind: &str, name:
     cloud.expect("the image of the backend", found);
 }
 
+/// Peer: 2.9, 6.7, 9.13, ci-framework#4100, ci-framework#4162: a custom default is overwritten by the release's.
 #[tokio::test]
 async fn a_cinder_backend_gets_its_own_image_and_the_others_the_default() {
     let volumes = json!({"cinder": {"enabled": true, "template": {
@@ -155,6 +156,7 @@ async fn a_cinder_backend_gets_its_own_image_and_the_others_the_default() {
     assert_eq!(effective["default"].as_deref(), Some(CUSTOM_DEFAULT));
 }
 
+/// Peer: 2.9, 9.13: likewise.
 #[tokio::test]
 async fn a_manila_backend_gets_its_own_image_and_the_others_the_default() {
     let shares = json!({"manila": {"enabled": true, "template": {
@@ -175,6 +177,7 @@ async fn a_manila_backend_gets_its_own_image_and_the_others_the_default() {
     assert_eq!(seen, map([("custom", CUSTOM), ("share1", CUSTOM_DEFAULT)]));
 }
 
+/// Peer: 2.9: the controller writes a default into the user's map.
 #[tokio::test]
 async fn backends_keep_their_own_images_when_an_update_brings_new_defaults() {
     let volumes = json!({"cinder": {"enabled": true, "template": {
@@ -183,13 +186,16 @@ async fn backends_keep_their_own_images_when_an_update_brings_new_defaults() {
     let cloud = Cloud::offered("cinder", volumes).await;
     // One write with both, as in the seed.
     let images = json!({"cinderVolumeImages": {"pure": CUSTOM}});
-    let spec = json!({"targetVersion": NEW, "customContainerImages": images});
+    let spec = json!({"targetVersion": NEW, "customContainerImages": images.clone()});
     cloud.patch_version(json!({"spec": spec})).await.unwrap();
     cloud.deployed(NEW).await;
     let seen = backends(&cloud, "Cinder", "cinder", "cinderVolumes").await;
     assert_eq!(seen, map([("pure", CUSTOM), ("ceph", &release(NEW).images["cinderVolumeImage"])]));
+    let spec = serde_json::to_value(cloud.version().await.spec).unwrap();
+    assert_eq!(spec["customContainerImages"], images, "nobody adds to what the user wrote");
 }
 
+/// Peer: 2.8, 9.25: a hotfix on its way shows nowhere.
 #[tokio::test]
 async fn hotfixes_outside_an_update_apply_at_once_in_parallel_and_nothing_is_deployed_by_them() {
     let cloud = Cloud::installed("hotfix", json!({})).await;
@@ -212,6 +218,8 @@ async fn hotfixes_outside_an_update_apply_at_once_in_parallel_and_nothing_is_dep
     let status = cloud.status().await;
     assert_eq!(status.deployed_version.as_deref(), Some(OLD));
     assert!(status.update.is_none(), "a hotfix is no update");
+    let text = said(&status, "Ready");
+    assert!(text.starts_with("False") && text.contains("ovn-controller, rabbitmq, glance"), "{text}");
     cloud.actors.release_all();
     cloud.until("ready again", |status| said(status, "Ready") == "True Ready: 1.0.0 is deployed").await;
     assert_eq!(cloud.status().await.deployed_version.as_deref(), Some(OLD));

@@ -8,6 +8,7 @@ use testbed::fixtures;
 
 use crate::support::{Cloud, NEW, OLD, Recorder, carries, line, moved, release, said, step};
 
+/// Peer: 2.10g, 6.7: the first instance that is ready stands for all.
 #[tokio::test]
 async fn every_instance_of_rabbitmq_and_galera_counts_also_the_one_that_lags() {
     let database = json!({"replicas": 1, "storageRequest": "5G"});
@@ -72,6 +73,7 @@ async fn not_needed(cloud: &Cloud, node_sets: &[&str]) -> Vec<(StepName, String)
     found
 }
 
+/// Peer: 6.7, 9.12, #1744: a disabled service has no condition, and its stage waits for it.
 #[rstest]
 #[case::ovn("ovn", &[StepName::OvnControlplane, StepName::OvnDataplane])]
 #[case::rabbitmq("rabbitmq", &[StepName::Rabbitmq, StepName::OvnDataplane])]
@@ -91,7 +93,7 @@ async fn a_disabled_service_does_not_hang_its_step(#[case] section: &str, #[case
     assert_eq!(moved(&cloud.objects().await, OLD), Vec::<String>::new());
 }
 
-/// #1212, #1744.
+/// Peer: 9.11, #1212: OVN without its controller hangs.
 #[tokio::test]
 async fn without_nic_mappings_there_is_no_ovn_controller_to_wait_for() {
     let cloud = Cloud::offered("no-nics", json!({"ovn": {"template": {"ovnController": {"nicMappings": null}}}})).await;
@@ -101,7 +103,7 @@ async fn without_nic_mappings_there_is_no_ovn_controller_to_wait_for() {
     assert!(message.contains("nicMappings is not set"), "{message}");
 }
 
-/// #1823, #1864.
+/// Peer: 2.10a, 6.7, 9.11, #1823, #1864: the stage hangs or flaps when OVN stays the same.
 #[tokio::test]
 async fn an_ovn_image_that_stays_the_same_needs_no_deployment_of_nodesets() {
     let mut cloud = Cloud::installed("same-ovn", json!({})).await;
@@ -114,7 +116,7 @@ async fn an_ovn_image_that_stays_the_same_needs_no_deployment_of_nodesets() {
     assert_eq!(cloud.get("OVNController", "ovncontroller").await["spec"]["ovnContainerImage"], json!(same));
 }
 
-/// #1786.
+/// Peer: 9.11, #1786: a nodeset without nodes blocks.
 #[tokio::test]
 async fn empty_nodesets_are_not_waited_for() {
     let cloud = Cloud::offered("empty-set", json!({})).await;
@@ -123,7 +125,7 @@ async fn empty_nodesets_are_not_waited_for() {
     assert!(found.iter().any(|(name, _)| *name == StepName::OvnDataplane), "{found:?}");
 }
 
-/// #1128.
+/// Peer: 9.11, #1128: a dataplane that was never deployed blocks.
 #[tokio::test]
 async fn a_nodeset_that_was_never_deployed_does_not_block() {
     let cloud = Cloud::offered("never", json!({})).await;

@@ -18,6 +18,7 @@ fn generations(objects: &[(String, String, Value)]) -> BTreeMap<String, i64> {
     objects.iter().map(|(kind, name, object)| (format!("{kind}/{name}"), generation(object))).collect()
 }
 
+/// Peer: 6.7, #792, #1421, #1484, #1681: the order came stage by stage, images that are not recorded never complete.
 #[tokio::test]
 async fn every_service_moves_in_the_tables_order_with_one_write_each() {
     let mut cloud = Cloud::empty("walk").await;
@@ -46,6 +47,7 @@ async fn every_service_moves_in_the_tables_order_with_one_write_each() {
     assert_eq!(plane.deployed_version.as_deref(), Some(NEW));
 }
 
+/// Peer: 9.8: no Events.
 #[tokio::test]
 async fn events_tell_the_start_each_step_and_the_end() {
     let cloud = Cloud::offered("events", json!({})).await;

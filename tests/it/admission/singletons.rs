@@ -42,6 +42,7 @@ async fn a_second_control_plane_is_refused() {
     scene.apply(CONTROL_PLANES, "kubectl", again).await.accepted();
 }
 
+/// Peer: #1463: a version of another name from before the control plane.
 #[tokio::test]
 async fn version_and_control_plane_have_the_same_name() {
     let scene = Scene::with_version("same-name", json!({})).await;

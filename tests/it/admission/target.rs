@@ -114,6 +114,7 @@ async fn a_lower_target_is_refused_unless_annotated() {
     ask_annotated(&scene, "1.0.0", ALLOW_ROLLBACK, "true").await.accepted();
 }
 
+/// Peer: #1217: versions with an epoch suffix.
 #[tokio::test]
 async fn versions_compare_as_in_rust() {
     const VERSIONS_TO_COMPARE: &[&str] = &[
@@ -186,6 +187,7 @@ async fn during_an_update_a_version_in_between_is_refused() {
     assert!(!answer.names("go back"));
 }
 
+/// Peer: 2.9, #1569, #1582: maps without a default are never compared.
 #[tokio::test]
 async fn custom_images_do_not_move_along_unnoticed() {
     let images = json!({"glanceAPIImage": GLANCE, "cinderVolumeImages": {"pure": "registry.example.com/pure:1"}});

@@ -13,6 +13,7 @@ async fn cloud(name: &str, value: &str) -> Cloud {
     cloud
 }
 
+/// Peer: 6.7: a value is cut at its equals sign.
 #[tokio::test]
 async fn a_value_with_an_equals_sign_is_no_image_and_only_its_service_waits() {
     let mut cloud = cloud(GLANCE, "registry.example.com/glance:1=2").await;
@@ -96,6 +97,7 @@ async fn a_service_without_an_image_is_named_and_the_others_install() {
     cloud.deployed(OLD).await;
 }
 
+/// Peer: 2.10i, 9.24: an image that is missing ends the process.
 #[tokio::test]
 async fn an_image_that_the_new_version_lacks_stops_its_service_and_no_other() {
     let mut cloud = Cloud::installed("missing", json!({})).await;

@@ -161,6 +161,7 @@ async fn a_leader_whose_renewals_are_not_answered_stops_before_the_other_starts(
     cannot_renew("unanswered", Fault::Silence).await;
 }
 
+/// Peer: 9.28: an outage at each upgrade of the operator.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_is_asked_to_end_hands_over_at_once() {
     // The usual, long Lease: the other does not wait for it.

@@ -22,6 +22,7 @@ fn writes(cloud: &Cloud) -> Vec<Write> {
     all.into_iter().filter(|write| write.namespace == cloud.namespace && write.resource != "leases").collect()
 }
 
+/// Peer: 6.7, #913, #968: endless reconcile loops.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_operator_writes_nothing_but_its_lease() {
     let cloud = Cloud::offered("idle", json!({})).await;

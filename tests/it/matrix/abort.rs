@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{NODE_SET, Station, Stop, new_ones, no_way_back, stations};
 use crate::support::{Cloud, NEW, OLD, Recorder, assert_truthful, release, said};
 
-/// Peer: 2.7, 2.10d, 6.7, 9-9: a target that is set back freezes the cloud, or rolls everything at once.
+/// Peer: 2.7, 2.10d, 6.7, 9.9: a target that is set back freezes the cloud, or rolls everything at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_target_goes_back_from_each_step_that_can_be_undone_and_from_no_other() {
     let mut cloud = Cloud::installed("abort", json!({})).await;

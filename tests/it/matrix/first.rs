@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::{Cloud, NEW, OLD, Recorder, assert_truthful, carries, line, moved, moved_to, release, said};
 
-/// Peer: 2.5, 2.7, #1128: the cloud waits for gates that nobody opens, and says that it is ready.
+/// Peer: 2.7, #1128: the cloud waits for gates that nobody opens, and says that it is ready.
 #[tokio::test]
 async fn a_target_set_before_the_first_installation_is_finished_is_what_gets_installed() {
     let mut cloud = Cloud::empty("early").await;
@@ -35,7 +35,7 @@ async fn a_target_set_before_the_first_installation_is_finished_is_what_gets_ins
     assert_truthful(&recorder.frames().await);
 }
 
-/// Peer: 2.6, 2.10i, 6.7, #1056, #1503, 9-24: a nil pointer after the operator's upgrade.
+/// Peer: 2.10i, 6.7, 9.24, #1056, #1503: a nil pointer after the operator was upgraded.
 #[tokio::test]
 async fn a_service_whose_image_the_older_version_lacks_starts_with_the_newer_one_and_stops_nobody() {
     let mut cloud = Cloud::with("lacks", release(OLD).without_image("placementAPIImage"), |options| options).await;

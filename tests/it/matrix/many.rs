@@ -29,7 +29,7 @@ async fn size(cloud: &Cloud) -> usize {
     serde_json::to_vec(&cloud.version().await).unwrap().len()
 }
 
-/// Peer: 8, #55, #1836, 9-22, infra-operator#40: every version that was ever seen stays in the status.
+/// Peer: 9.22, infra-operator#40: every version that was ever seen stays in the status.
 #[tokio::test]
 async fn sixty_versions_leave_a_small_object_that_knows_the_versions_that_count() {
     let mut cloud = Cloud::with("many", with_digests(OLD), |options| options).await;

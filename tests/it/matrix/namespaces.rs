@@ -23,7 +23,7 @@ async fn two() -> (Cloud, Cloud) {
     (first, second)
 }
 
-/// Peer: 8, 9-29: one worker serves all namespaces.
+/// Peer: 9.29: one worker serves all namespaces.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cloud_that_is_stuck_holds_up_no_other_namespace() {
     let (mut stuck, other) = two().await;

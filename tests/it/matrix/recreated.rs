@@ -1,18 +1,17 @@
 //! The `OpenStackVersion` is deleted at each step of an update.
 
-use super::{new_ones, offered, stations};
+use super::{closed, new_ones, offered};
 use crate::{
     lifecycle::delete_version,
     support::{NEW, OLD, Recorder, assert_truthful},
 };
 
-/// Peer: #1867, 9-10, 9-22.
+/// Peer: 6.7, 9.10: the state machine has no memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deleted_at_any_step_the_version_comes_back_and_the_update_goes_on_from_there() {
     let cloud = offered("recreated").await;
     let recorder = Recorder::start(&cloud);
-    let stations = stations();
-    stations.iter().for_each(|station| station.close(&cloud));
+    let stations = closed(&cloud);
     cloud.target(NEW).await;
     for (nth, station) in stations.iter().enumerate() {
         station.reached(&cloud).await;

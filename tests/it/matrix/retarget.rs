@@ -8,20 +8,19 @@ use api::{
 };
 use serde_json::{Value, json};
 
-use super::{Station, Stop, offered, stations};
+use super::{Station, Stop, closed, offered};
 use crate::support::{Cloud, Frame, NEW, OLD, Recorder, assert_truthful, condition_of, release, versions};
 
 /// It stays the same all the way, so that every new target needs the permission for it.
 const CUSTOM: &str = "registry.example.com/vendor/network-exporter:1.0.0";
 
-/// Peer: 2.7, 6.7, 9-10, #1569, #1582: nothing is remembered of the version that was given up.
+/// Peer: 2.7, 6.7, 9.10, #1569, #1582: the version that was given up is forgotten, custom images come along unseen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_any_step_the_target_moves_on_and_the_walk_begins_again_with_it() {
     let mut cloud = offered("retarget").await;
     let spec = json!({"targetVersion": NEW, "customContainerImages": {"openstackNetworkExporterImage": CUSTOM}});
     let recorder = Recorder::start(&cloud);
-    let stations = stations();
-    stations.iter().for_each(|station| station.close(&cloud));
+    let stations = closed(&cloud);
     cloud.patch_version(json!({"spec": spec})).await.unwrap();
     let (mut target, mut nth) = (NEW.to_owned(), 0);
     for (at, station) in stations.iter().enumerate() {

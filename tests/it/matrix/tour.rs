@@ -3,16 +3,15 @@
 use api::{step::StepName, version::StepState};
 use serde_json::{Value, json};
 
-use super::{Station, Stop, new_ones, no_way_back, offered, stations};
+use super::{Station, Stop, closed, new_ones, no_way_back, offered, stations};
 use crate::support::{Cloud, NEW, OLD, Recorder, assert_truthful, step};
 
-/// Peer: 2.7, 2.8, 2.10e, 9-2, 9-9, 9-20, 9-21: target, images and templates edited while a stage waits.
+/// Peer: 2.7, 2.8, 6.7, 9.2, 9.20: the control plane is frozen while a stage waits, and nothing is remembered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_done_at_a_step_the_update_goes_on_from_there() {
     let cloud = offered("tour").await;
     let recorder = Recorder::start(&cloud);
-    let stations = stations();
-    stations.iter().for_each(|station| station.close(&cloud));
+    let stations = closed(&cloud);
     cloud.target(NEW).await;
     for (at, station) in stations.iter().enumerate() {
         station.reached(&cloud).await;
@@ -34,7 +33,7 @@ async fn whatever_is_done_at_a_step_the_update_goes_on_from_there() {
     assert_eq!(cloud.status().await.history.len(), 2, "one installation and one update");
 }
 
-/// Peer: 9-2. Pauses and goes on.
+/// Pauses, and goes on.
 async fn pause(cloud: &Cloud, station: &Station) {
     let paused = |paused: bool| cloud.patch_version(json!({"spec": {"update": {"paused": paused}}}));
     let before = new_ones(cloud).await;

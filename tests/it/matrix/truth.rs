@@ -10,8 +10,7 @@ use serde_json::json;
 use super::NODE_SET;
 use crate::support::{Cloud, Frame, NEW, OLD, Recorder, assert_truthful, release, said};
 
-/// Peer: 1.5, 2.10e, 9-19, 9-21, #1916: `Ready` during an installation that is stuck, `MinorUpdateAvailable` for an older version, and gone
-/// in the middle of an update.
+/// Peer: 2.10e, 9.19, 9.21, #1916: `Ready` while an installation is stuck, `MinorUpdateAvailable` gone in the middle.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_state_of_an_installation_and_an_update_is_true() {
     let mut cloud = Cloud::empty("truth").await;

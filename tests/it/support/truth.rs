@@ -17,14 +17,14 @@ use super::{Frame, versions};
 /// were.
 #[track_caller]
 pub fn assert_truthful(frames: &[Frame]) -> usize {
-    let (mut states, mut deployed) = (0, false);
+    let (mut seen, mut deployed) = (0, false);
     for frame in frames.iter().filter(|frame| frame.kind == "OpenStackVersion") {
         let status: OpenStackVersionStatus = status_of(frame);
         // Just created: nothing is said yet.
         if status.conditions.is_empty() {
             continue;
         }
-        states += 1;
+        seen += 1;
         assert!(!deployed || status.deployed_version.is_some(), "what is deployed was forgotten: {status:#?}");
         deployed |= status.deployed_version.is_some();
         available_is_newer(&status);
@@ -32,10 +32,10 @@ pub fn assert_truthful(frames: &[Frame]) -> usize {
         steps_are_those_of_the_update(&status);
     }
     for (at, frame) in frames.iter().enumerate().filter(|(_, frame)| frame.kind == "OpenStackControlPlane") {
-        states += 1;
+        seen += 1;
         control_plane_is_true(frame, &frames[..at]);
     }
-    states
+    seen
 }
 
 fn status_of<S: serde::de::DeserializeOwned + Default>(frame: &Frame) -> S {

@@ -6,6 +6,7 @@ mod memory;
 mod nodesets;
 mod objects;
 mod operations;
+mod peer;
 mod respin;
 mod sequence;
 mod targets;

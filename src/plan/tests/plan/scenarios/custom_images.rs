@@ -86,6 +86,7 @@ fn unchanged_ones_refuse_a_new_target_and_single_ones_are_warned_about() {
     assert_eq!(sim.condition("CustomImagesValid").0, Status::True);
 }
 
+/// Peer: 2.10k: the pass that removes the annotation forgets what is deployed.
 #[test]
 fn the_annotation_permits_them_for_one_update() {
     let mut sim = Sim::installed(None, OLD);

@@ -38,6 +38,7 @@ fn a_service_is_created_only_with_its_config_map_data_and_nothing_of_the_control
     assert_eq!(keys, ["ansibletest-image", "horizontest-image", "tempest-image", "tobiko-image"]);
 }
 
+/// Peer: #1429, #1439: defaults of a newer operator reach older services.
 #[test]
 fn an_operator_upgrade_alone_says_that_an_update_is_available_and_writes_nothing() {
     let mut sim = Sim::installed(None, OLD);
@@ -54,7 +55,7 @@ fn an_operator_upgrade_alone_says_that_an_update_is_available_and_writes_nothing
     assert_eq!(sim.text("Keystone", "keystone", "spec.release"), "2025.2");
 }
 
-/// Upstream reads a plain inequality, so an older operator also offers "an update".
+/// Peer: 9.6: anything that differs is offered as an update.
 #[test]
 fn an_older_operator_offers_no_update() {
     let mut sim = Sim::installed(None, NEW);
@@ -63,7 +64,7 @@ fn an_older_operator_offers_no_update() {
     assert_eq!(sim.condition("MinorUpdateAvailable").0, Status::False);
 }
 
-/// Upstream counts a Ready of another generation in Redis, and any Ready in its first pass.
+/// Peer: 2.10g: Redis is ready whatever spec its status speaks of.
 #[test]
 fn a_stale_ready_is_not_ready() {
     let mut sim = Sim::new(None, bundle(OLD));

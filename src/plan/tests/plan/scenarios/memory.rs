@@ -149,6 +149,7 @@ fn many_versions_fit_into_the_status() {
     assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), image_of("glanceAPIImage", OLD));
 }
 
+/// Peer: 9.31: one lump for thirty services.
 #[test]
 fn every_line_has_a_version_while_services_are_ready() {
     let mut sim = Sim::updating(None, OLD, NEW);
@@ -164,6 +165,7 @@ fn every_line_has_a_version_while_services_are_ready() {
     assert_eq!((version(&sim, "galera").as_str(), version(&sim, "glance").as_str()), (NEW, OLD));
 }
 
+/// Peer: 2.10e: a version of OVN is recorded before it is ready.
 #[test]
 fn the_control_plane_says_which_images_ready_services_carry() {
     let mut sim = Sim::updating(None, OLD, NEW);

@@ -53,6 +53,7 @@ fn issue_1823_a_nodeset_without_nodes_is_not_waited_for() {
     assert_eq!(sim.deployed(), Some(NEW));
 }
 
+/// Peer: 2.10a, #1864: the condition turns False again in the next pass.
 #[test]
 fn issue_1864_an_unchanged_ovn_image_needs_no_deployment_and_does_not_flap() {
     let mut sim = Sim::updating(None, OLD, NEW);

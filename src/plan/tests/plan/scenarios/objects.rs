@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{NEW, OLD, Sim, image_of, known_mut};
 
+/// Peer: 2.10j: images of disabled services stay in the status.
 #[test]
 fn a_service_that_is_disabled_in_the_middle_loses_its_object_and_the_update_goes_on() {
     let mut sim = Sim::updating(None, OLD, NEW);

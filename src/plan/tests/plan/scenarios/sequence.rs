@@ -41,6 +41,7 @@ fn the_whole_sequence_runs_in_order_and_says_so() {
     assert!(api::condition::find(&sim.status().conditions, "MinorUpdateKeystone").is_none());
 }
 
+/// Peer: 2.10h: without Keystone the openstackclient never gets ready.
 #[rstest]
 #[case::rabbitmq("rabbitmq", StepName::Rabbitmq)]
 #[case::mariadb("galera", StepName::Mariadb)]
@@ -57,7 +58,7 @@ fn a_disabled_service_does_not_stop_the_walk(#[case] section: &str, #[case] step
     assert_eq!(sim.deployed(), Some(NEW));
 }
 
-/// The first ready instance stands for all in upstream's status.
+/// Peer: 2.10g: the first instance that is ready stands for all.
 #[rstest]
 #[case("Galera", "openstack-cell1", StepName::Mariadb)]
 #[case("RabbitMq", "rabbitmq-cell1", StepName::Rabbitmq)]
@@ -108,6 +109,7 @@ fn keystone_is_done_when_the_new_image_is_installed_and_no_upgrade_runs() {
     assert_eq!(state(&sim, StepName::Keystone), StepState::Done);
 }
 
+/// Peer: 9.10, #1966: OVN flaps, and later stages go back.
 #[test]
 fn a_service_that_flaps_after_its_step_shows_and_does_not_rewind() {
     let mut sim = Sim::updating(None, OLD, NEW);

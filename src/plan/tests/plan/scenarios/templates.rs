@@ -55,6 +55,7 @@ fn fields_that_nothing_acts_on_are_named() {
     assert_eq!(sim.cp_condition("Ready").0, Status::True, "for information only");
 }
 
+/// Peer: #1916: disabled services are shown as not started.
 #[test]
 fn every_enabled_row_shows_in_a_condition_of_the_control_plane() {
     let sim = Sim::installed(None, OLD);
