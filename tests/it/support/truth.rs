@@ -73,7 +73,7 @@ fn ready_is_done(frame: &Frame, status: &OpenStackVersionStatus) {
     let target = frame.object["spec"]["targetVersion"].as_str().unwrap_or_default();
     // Right after its creation the object has no target yet.
     if current && !target.is_empty() {
-        assert_eq!(Some(target), status.deployed_version.as_deref(), "Ready with another target");
+        assert_eq!(Some(target), status.deployed_version.as_deref(), "Ready with another target: {status:#?}");
     }
 }
 
@@ -102,7 +102,7 @@ fn control_plane_is_true(frame: &Frame, before: &[Frame]) {
         status.get("conditions").map(|all| serde_json::from_value(all.clone()).unwrap()).unwrap_or_default();
     assert!(
         !status_is(&conditions, "Ready", Status::True) || text("deployedVersion").is_some(),
-        "Ready before anything is deployed: {status:#?}"
+        "Ready, and nothing is deployed yet: {status:#?}"
     );
     let Some(ovn) = text("deployedOVNVersion") else { return };
     let ready = |earlier: &&Frame| {
@@ -110,4 +110,80 @@ fn control_plane_is_true(frame: &Frame, before: &[Frame]) {
     };
     let known = before.iter().any(|earlier| earlier.kind == "OVNController");
     assert!(!known || before.iter().any(|earlier| ready(&earlier)), "OVN {ovn} is not deployed yet: {status:#?}");
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn frame(kind: &str, status: Value) -> Frame {
+        let object = json!({"metadata": {"generation": 1}, "spec": {"targetVersion": "1.0.0"}, "status": status});
+        Frame { version: 0, kind: kind.to_owned(), name: "x".to_owned(), object }
+    }
+
+    fn said(conditions: &[(&str, &str)]) -> Value {
+        let one = |(type_, status): &(&str, &str)| json!({"type": type_, "status": status, "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        conditions.iter().map(one).collect()
+    }
+
+    /// A version at rest, with one field changed.
+    fn version(field: &str, value: Value) -> Frame {
+        let mut status = json!({
+            "observedGeneration": 1, "deployedVersion": "1.0.0", "availableVersion": "1.0.1",
+            "conditions": said(&[("Ready", "True"), ("MinorUpdateAvailable", "True")]),
+        });
+        status[field] = value;
+        frame("OpenStackVersion", status)
+    }
+
+    fn updating() -> Value {
+        let step = json!({"name": "keystone", "state": "Running"});
+        json!({"from": "1.0.0", "to": "1.0.1", "imageSetHash": "", "startedAt": "2026-01-01T00:00:00Z", "steps": [step]})
+    }
+
+    #[test]
+    fn what_is_true_passes() {
+        let told = said(&[("Ready", "False"), ("MinorUpdateAvailable", "True"), ("MinorUpdateKeystone", "False")]);
+        let mut update = version("conditions", told);
+        update.object["status"]["update"] = updating();
+        let plane = frame(
+            "OpenStackControlPlane",
+            json!({"deployedVersion": "1.0.0", "conditions": said(&[("Ready", "True")])}),
+        );
+        assert_eq!(assert_truthful(&[version("x", Value::Null), update, plane]), 3);
+    }
+
+    #[rstest]
+    #[case::an_older_version_is_available("availableVersion", json!("0.9.9"))]
+    #[case::the_same_version_is_available("availableVersion", json!("1.0.0"))]
+    #[case::available_is_not_said("conditions", said(&[("Ready", "True")]))]
+    #[case::nothing_is_deployed("deployedVersion", Value::Null)]
+    #[case::an_update_runs("update", updating())]
+    #[case::another_version_is_deployed("deployedVersion", json!("0.9.9"))]
+    #[case::a_step_without_an_update("conditions", said(&[("MinorUpdateAvailable", "True"), ("MinorUpdateKeystone", "True")]))]
+    #[should_panic(expected = "OpenStackVersionStatus")]
+    fn what_is_false_is_seen(#[case] field: &str, #[case] value: Value) {
+        assert_truthful(&[version(field, value)]);
+    }
+
+    #[rstest]
+    #[case::ready_too_early(json!({"conditions": said(&[("Ready", "True")])}))]
+    #[case::ovn_too_early(json!({"deployedOVNVersion": "1.0.1"}))]
+    #[should_panic(expected = "yet")]
+    fn a_control_plane_that_is_ahead_is_seen(#[case] status: Value) {
+        let controller = frame("OVNController", json!({}));
+        assert_truthful(&[controller, frame("OpenStackControlPlane", status)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "forgotten")]
+    fn what_was_deployed_and_is_not_any_more_is_seen() {
+        let told = said(&[("Ready", "False"), ("MinorUpdateAvailable", "False")]);
+        let mut lost = version("conditions", told);
+        lost.object["status"]["deployedVersion"] = Value::Null;
+        assert_truthful(&[version("x", Value::Null), lost]);
+    }
 }
