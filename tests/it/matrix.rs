@@ -6,11 +6,11 @@ use api::{
     step::{MINOR_UPDATE, StepName},
     version::StepState,
 };
-use kube::api::{Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::json;
-use testbed::fixtures::NAME;
+use testbed::{fixtures::NAME, wait};
 
-use crate::support::{Cloud, GATES, NEW, OLD, moved, said};
+use crate::support::{Cloud, GATES, NEW, OLD, SOON, carries, moved, said};
 
 mod abort;
 mod first;
@@ -74,6 +74,11 @@ impl Station {
                 cloud
                     .step_says(self.step, StepState::Running, &format!("{kind}/{name}: status.observedGeneration"))
                     .await;
+                // An edit is not observed either: the images are what counts.
+                let target = cloud.status().await.update.unwrap().to;
+                let moved = |object: &DynamicObject| carries(&serde_json::to_value(object).unwrap(), &target);
+                let found = wait::until(&cloud.api(kind), name, SOON, moved).await;
+                cloud.expect("moved", found);
                 cloud.unobserved(kind, name).await;
             }
             Stop::Undeployed { .. } => {
