@@ -157,16 +157,10 @@ fn images_by_name() -> Value {
     json!({"type": "object", "maxProperties": 256, "additionalProperties": {"type": "string", "maxLength": REFERENCE_MAX}})
 }
 
-/// `containerImages`: names and per-backend maps.
+/// `containerImages`: names and per-backend maps. Without a property for each image: the API server compares every one
+/// with every other on each status write, and only the operator writes here.
 pub(crate) fn container_images_schema(_: &mut SchemaGenerator) -> Schema {
-    let maps: Map<String, Value> =
-        image::BACKEND_MAPS.iter().map(|map| (map.name.to_owned(), images_by_name())).collect();
-    let mut properties = maps;
-    for name in image::fields().iter().map(|field| field.name).chain(image::DERIVED.iter().map(|derived| derived.name))
-    {
-        properties.insert(name.to_owned(), json!({"type": "string"}));
-    }
-    json_schema!({"type": "object", "properties": properties})
+    json_schema!({"type": "object", "additionalProperties": {"x-kubernetes-preserve-unknown-fields": true}})
 }
 
 /// `containerImageVersionDefaults`: version, then image name.

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use api::{
-    DynamicObject, MANAGED_BY,
+    DynamicObject, MANAGED_BY, condition,
+    controlplane::OpenStackControlPlaneStatus,
     dataplane::NODE_SET,
     manager,
     service::{self, Kind},
@@ -165,7 +166,8 @@ fn intent(world: &World, plan: Plan) -> Intent {
         changed.extend(status_write(VERSION, &root.meta, &root.status, status));
     }
     if let (Some(root), Some(status)) = (&world.control_plane, &statuses.control_plane) {
-        changed.extend(status_write(CONTROL_PLANE, &root.meta, &root.status, status));
+        let write = status_write(CONTROL_PLANE, &root.meta, &root.status, status);
+        changed.extend(write.map(|write| Status { can_wait: only_shows(&root.status, status), ..write }));
     }
     for (before, after) in world.surplus.iter().zip(&statuses.surplus) {
         let kind = if after.kind == VERSION.kind { VERSION } else { CONTROL_PLANE };
@@ -195,8 +197,21 @@ fn status_write<T: Serialize + PartialEq>(kind: Kind, meta: &Meta, before: &T, a
         name: meta.name.clone(),
         resource_version: meta.resource_version.clone(),
         status: serde_json::to_value(after).unwrap_or_default(),
+        can_wait: false,
         events: Vec::new(),
     })
+}
+
+/// Whether the two differ only in what the services say: not in what an `OpenStackVersion` that is created again takes
+/// back, nor in whether the control plane is ready.
+fn only_shows(before: &OpenStackControlPlaneStatus, after: &OpenStackControlPlaneStatus) -> bool {
+    let ready = |status: &OpenStackControlPlaneStatus| {
+        condition::find(&status.conditions, condition::READY).map(|condition| condition.status)
+    };
+    let remembered = |status: &OpenStackControlPlaneStatus| {
+        [&status.deployed_version, &status.target_version, &status.deployed_image_set].map(Clone::clone)
+    };
+    ready(before) == ready(after) && remembered(before) == remembered(after)
 }
 
 fn write(world: &World, action: Action) -> Option<Write> {

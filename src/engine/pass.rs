@@ -7,12 +7,13 @@ use std::{
 };
 
 use api::{DynamicObject, service::Kind};
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::watch;
 
-use super::{Cache, Controller, Intent, backoff::Backoff, events::Events, watch::slim, write::Status};
-use crate::leader::Leading;
+use super::{Cache, Controller, Intent, Write, backoff::Backoff, events::Events, watch::slim, write::Status};
+use crate::{client::CallError, leader::Leading};
 
 /// What a pass needs; shared by all passes of a controller.
 pub(super) struct Passes<C> {
@@ -23,8 +24,35 @@ pub(super) struct Passes<C> {
     pub(super) leading: Leading,
     /// Turns true when the process is to end: what is not begun then is left to the next leader.
     pub(super) stopping: watch::Receiver<bool>,
-    /// The failed writes, by namespace. Passes over a namespace never overlap.
-    pub(super) backoffs: Mutex<HashMap<String, Backoff>>,
+    /// What passes over a namespace leave to the next one. They never overlap.
+    pub(super) memories: Mutex<HashMap<String, Memory>>,
+}
+
+/// What a pass over a namespace leaves to the next one.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// The writes that failed.
+    backoff: Backoff,
+    /// Until when reports that can wait do: some time after the last report that came at its own time.
+    window: Option<Instant>,
+}
+
+impl Memory {
+    /// Splits what is to be reported into what is due, and until when the rest waits.
+    fn due(&self, statuses: Vec<Status>, acts: bool, now: Instant) -> (Vec<Status>, Option<Instant>) {
+        let Some(end) = self.window.filter(|end| *end > now) else { return (statuses, None) };
+        // Nothing depends on a report that no write follows and no Event goes with: only lines change.
+        let waits = |status: &Status| status.can_wait || (!acts && status.events.is_empty());
+        let all = statuses.len();
+        let due: Vec<Status> = statuses.into_iter().filter(|status| !waits(status)).collect();
+        let waiting = due.len() < all;
+        (due, waiting.then_some(end))
+    }
+
+    /// A report was made: the next one that can wait takes what follows soon with it.
+    fn reported(&mut self, now: Instant) {
+        self.window = self.window.filter(|end| *end > now).or(Some(now + FOLD));
+    }
 }
 
 /// When to look again.
@@ -39,9 +67,9 @@ impl<C: Controller> Passes<C> {
     pub(super) async fn run(self: Arc<Self>, namespace: String) -> Again {
         let mut again = Again::default();
         if self.may_act() {
-            let mut backoff = self.take_backoff(&namespace);
-            again = self.pass(&namespace, &mut backoff).await;
-            self.put_backoff(namespace, backoff);
+            let mut memory = self.take_memory(&namespace);
+            again = self.pass(&namespace, &mut memory).await;
+            self.put_memory(namespace, memory);
         }
         if self.leading.lapsed() {
             // What was left out is made up for when the Lease is renewed; nothing else would ask for it.
@@ -50,51 +78,62 @@ impl<C: Controller> Passes<C> {
         again
     }
 
-    /// Reports until there is nothing left to say, then acts: what a plan does is on record before it is done.
-    async fn pass(&self, namespace: &str, backoff: &mut Backoff) -> Again {
+    /// Reports until nothing is left that must be said first, then acts: what a plan does is on record before it is done.
+    async fn pass(&self, namespace: &str, memory: &mut Memory) -> Again {
         for _ in 0..ROUNDS {
-            let Some(intent) = self.decide(namespace, backoff) else { return Again::default() };
-            if intent.statuses.is_empty() {
-                return self.act(namespace, &intent, backoff).await;
+            let Some(intent) = self.decide(namespace, &memory.backoff) else { return Again::default() };
+            let Intent { statuses, writes, next } = intent;
+            let (statuses, later) = memory.due(statuses, !writes.is_empty(), Instant::now());
+            if statuses.is_empty() {
+                let again = self.act(namespace, &writes, &mut memory.backoff).await;
+                return Again { at: [again.at, later, next.map(instant_of)].into_iter().flatten().min() };
             }
-            match self.report(namespace, intent.statuses, backoff).await {
+            let reported = self.report(namespace, statuses, &mut memory.backoff).await;
+            memory.reported(Instant::now());
+            match reported {
                 // The cache has the answer: the next plan starts from what is on record now.
                 Reported::Written => {}
                 // Someone changed the object in between: the watch brings it, and the plan is made anew.
                 Reported::Outdated => return Again { at: Some(Instant::now() + OUTDATED) },
                 // What is not remembered must not be done.
-                Reported::Failed => return Again { at: backoff.next() },
+                Reported::Failed => return Again { at: memory.backoff.next() },
             }
         }
         // Things change faster than they can be told: others get their turn in between.
         Again { at: Some(Instant::now()) }
     }
 
-    async fn act(&self, namespace: &str, intent: &Intent, backoff: &mut Backoff) -> Again {
-        let wanted: Vec<String> = intent.writes.iter().map(super::Write::key).collect();
+    /// Makes the writes that may be tried now, a few at a time: they do not depend on each other.
+    async fn act(&self, namespace: &str, writes: &[Write], backoff: &mut Backoff) -> Again {
+        let wanted: Vec<String> = writes.iter().map(Write::key).collect();
         let mut news = backoff.retain(|key| wanted.iter().any(|wanted| wanted == key));
-        for write in &intent.writes {
-            let key = write.key();
-            if !self.may_act() || !backoff.may_try(&key, Instant::now()) {
-                continue;
-            }
-            let (kind, name) = write.target();
-            let before = self.cache.object(kind, namespace, name);
-            match write.make(&self.client, namespace).await {
-                Ok(written) => {
-                    self.keep(*kind, before.as_ref(), written);
-                    news |= backoff.succeeded(&key);
-                }
-                Err(error) => {
+        let start = Instant::now();
+        let due = writes.iter().zip(wanted).filter(|(_, key)| backoff.may_try(key, start));
+        let due: Vec<_> = due.map(|(write, key)| self.make(namespace, write, key)).collect();
+        let mut made = stream::iter(due).buffer_unordered(AT_ONCE);
+        while let Some((key, result)) = made.next().await {
+            news |= match result {
+                None => false,
+                Some(Ok(())) => backoff.succeeded(&key),
+                Some(Err(error)) => {
                     tracing::warn!(namespace, object = key, %error, "write failed; trying again later");
-                    news |= backoff.failed(&key, error.to_string(), Instant::now());
+                    backoff.failed(&key, error.to_string(), Instant::now())
                 }
-            }
+            };
         }
-        let deadline = intent.next.map(instant_of);
         // What failed, or no longer fails, is said in a pass of its own: it starts from the newest objects.
-        let failure = if news { Some(Instant::now()) } else { backoff.next() };
-        Again { at: deadline.into_iter().chain(failure).min() }
+        Again { at: if news { Some(Instant::now()) } else { backoff.next() } }
+    }
+
+    /// Makes one write and keeps its answer; `None` when this process may not act any more.
+    async fn make(&self, namespace: &str, write: &Write, key: String) -> (String, Option<Result<(), CallError>>) {
+        if !self.may_act() {
+            return (key, None);
+        }
+        let (kind, name) = write.target();
+        let before = self.cache.object(kind, namespace, name);
+        let written = write.make(&self.client, namespace).await;
+        (key, Some(written.map(|written| self.keep(*kind, before.as_ref(), written))))
     }
 
     fn may_act(&self) -> bool {
@@ -141,20 +180,27 @@ impl<C: Controller> Passes<C> {
         }
     }
 
-    fn take_backoff(&self, namespace: &str) -> Backoff {
-        let mut all = self.backoffs.lock().unwrap_or_else(PoisonError::into_inner);
+    fn take_memory(&self, namespace: &str) -> Memory {
+        let mut all = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
         all.remove(namespace).unwrap_or_default()
     }
 
-    fn put_backoff(&self, namespace: String, backoff: Backoff) {
-        if backoff.next().is_some() {
-            self.backoffs.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace, backoff);
+    fn put_memory(&self, namespace: String, memory: Memory) {
+        // A window that is over says as much as none.
+        if memory.backoff.next().is_some() || memory.window.is_some_and(|end| end > Instant::now()) {
+            self.memories.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace, memory);
         }
     }
 }
 
+/// How long after a report those that can wait do: services that get ready one after the other are one report.
+const FOLD: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How many writes of one namespace are under way at a time.
+const AT_ONCE: usize = 4;
+
 /// How long to wait for the watch to bring what was written in between, before planning again anyway.
-const OUTDATED: std::time::Duration = std::time::Duration::from_millis(500);
+const OUTDATED: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// How long to wait for a Lease whose renewal is late.
 const LAPSED: std::time::Duration = std::time::Duration::from_millis(250);

@@ -62,7 +62,7 @@ pub async fn run<C: Controller>(controller: C, options: Options) {
         events,
         leading: leading.clone(),
         stopping: stopping.clone(),
-        backoffs: Mutex::new(HashMap::new()),
+        memories: Mutex::new(HashMap::new()),
     };
     Queue { cache, watched, changes, leading, stopping }.work(Arc::new(passes)).await;
     watching.abort();

@@ -55,6 +55,9 @@ pub struct Status {
     pub resource_version: String,
     /// The status.
     pub status: Value,
+    /// Whether it may come later than the writes of the plan, and together with the next change: it only shows what
+    /// another object remembers.
+    pub can_wait: bool,
     /// What it says that is worth an Event, once it is written.
     pub events: Vec<Event>,
 }
@@ -125,7 +128,11 @@ impl Status {
             "metadata": {"name": self.name, "resourceVersion": self.resource_version},
             "status": self.status,
         });
-        let params = PatchParams::apply(api::manager::STATUS).force();
+        let params = PatchParams {
+            // Our own types are the schema: checking costs the API server a second parse of its largest writes.
+            field_validation: Some(ValidationDirective::Ignore),
+            ..PatchParams::apply(api::manager::STATUS).force()
+        };
         call(api.patch_status(&self.name, &params, &Patch::Apply(body))).await
     }
 }
