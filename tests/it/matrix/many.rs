@@ -1,7 +1,11 @@
 //! Many versions, one after the other.
 
+use std::collections::BTreeMap;
+
+use api::version::OpenStackVersionStatus;
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use testbed::Release;
+use testbed::{Release, fixtures::NAME};
 
 use crate::{
     crash::generations,
@@ -57,5 +61,19 @@ async fn sixty_versions_leave_a_small_object_that_knows_the_versions_that_count(
         assert!(status.container_image_version_defaults.contains_key(version), "{version}");
     }
     cloud.unobserved("RabbitMq", "rabbitmq").await;
+    assert!(size(&cloud).await < LIMIT, "{} bytes", size(&cloud).await);
+}
+
+/// A cloud that the peer ran has the versions of years in its status, and another field manager owns them.
+#[tokio::test]
+async fn versions_that_somebody_else_recorded_go_too() {
+    let cloud = Cloud::installed("inherited", json!({})).await;
+    let images = &release(OLD).images;
+    let inherited: BTreeMap<String, _> = (1..=VERSIONS).map(|patch| (format!("0.9.{patch}"), images)).collect();
+    let patch = Patch::Merge(json!({"status": {"containerImageVersionDefaults": inherited}}));
+    cloud.versions().patch_status(NAME, &PatchParams::default(), &patch).await.unwrap();
+    let few = |status: &OpenStackVersionStatus| status.container_image_version_defaults.len() < 10;
+    let status = cloud.until("pruned", few).await;
+    assert!(status.container_image_version_defaults.contains_key(OLD));
     assert!(size(&cloud).await < LIMIT, "{} bytes", size(&cloud).await);
 }
