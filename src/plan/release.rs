@@ -49,6 +49,18 @@ pub(crate) struct Scene<'a> {
     pub(crate) from: ImageSet,
 }
 
+impl Scene<'_> {
+    /// Why nothing can move, when nobody knows the images of the version that the cloud goes to or stays at.
+    pub(crate) fn unknown_images(&self) -> Option<String> {
+        let to = self.decision.course.to().filter(|_| !self.to.known)?;
+        Some(format!(
+            "status.containerImageVersionDefaults has no {to}: every service keeps the images it has; set \
+             spec.targetVersion to a known version to move on (known: {})",
+            self.records.names().join(", ")
+        ))
+    }
+}
+
 /// Decides. Total: any world has a plan.
 pub fn plan(world: &World) -> Plan {
     let nothing = OpenStackVersionStatus::default();
@@ -66,7 +78,7 @@ pub fn plan(world: &World) -> Plan {
     let next = walk.next;
     actions.extend(children.actions);
     actions.extend(world::closing_actions(world, walk.all_done));
-    let notes = notes::between(world, &statuses, &walk);
+    let notes = notes::between(&scene, &statuses, &walk);
     Plan { statuses, actions, notes, next }
 }
 

@@ -234,7 +234,7 @@ pub(crate) fn why_not_done(scene: &Scene<'_>, wanted: &Wanted, moves: bool) -> O
 fn why_not_made(scene: &Scene<'_>, wanted: &Wanted) -> Option<(Reason, String)> {
     match &wanted.wish {
         Wish::No(_) => None,
-        Wish::Blocked(problem) => Some((Reason::Error, problem.clone())),
+        Wish::Blocked(problem) => Some((Reason::Waiting, problem.clone())),
         Wish::Objects(objects) => unknown_kind(scene, wanted.kind()).or_else(|| {
             objects.iter().find_map(|object| {
                 let key = format!("{}/{}", wanted.kind().kind, object.name);

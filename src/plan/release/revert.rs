@@ -16,6 +16,10 @@ use crate::json;
 
 /// The first thing that cannot be taken back, for a person; `None` when the target may return.
 pub(crate) fn obstacle(scene: &Scene<'_>, steps: &[StepStatus]) -> Option<String> {
+    if !scene.to.known {
+        let version = &scene.to.version;
+        return Some(format!("the images of {version} are not known, so it cannot be told what has moved to them"));
+    }
     let touched = steps.iter().filter(|status| status.touched);
     touched
         .filter_map(|status| MINOR_UPDATE.iter().find(|step| step.name == status.name))

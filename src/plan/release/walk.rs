@@ -199,10 +199,11 @@ fn step_status(scene: &Scene<'_>, step: &Step, behind: bool, paused: bool, hold:
         status.message = format!("held before this step: {}", hold.message);
         return (status, Reason::Held);
     }
-    let begun = known.filter(|old| same && in_progress(old.state)).and_then(|old| old.started_at);
-    status.started_at = Some(begun.unwrap_or(scene.world.now));
+    let begun = known.filter(|old| same && in_progress(old.state));
+    status.started_at = Some(begun.and_then(|old| old.started_at).unwrap_or(scene.world.now));
     let reopened = known.is_some_and(|old| reopened(old, same));
-    let reason = settle(scene, step, paused, &mut status);
+    let waited = begun.is_some_and(|old| old.state == StepState::Waiting);
+    let reason = settle(scene, step, paused, waited, &mut status);
     if reopened && !status.state.is_finished() {
         status.message = format!("{REOPENED}; {}", status.message);
     }
@@ -220,12 +221,26 @@ fn in_progress(state: StepState) -> bool {
     matches!(state, StepState::Running | StepState::Waiting | StepState::Stalled)
 }
 
-/// Judges the step and gives it its state.
-fn settle(scene: &Scene<'_>, step: &Step, paused: bool, status: &mut StepStatus) -> Reason {
+/// Judges the step.
+fn judge(scene: &Scene<'_>, step: &Step, moves: bool) -> Judgement {
+    if let Some(text) = scene.unknown_images() {
+        return Judgement::unmet(Reason::MissingImage, text);
+    }
+    match step.scope {
+        Scope::Services => judge_services(scene, step.name, moves),
+        scope => nodesets::judge(scene, scope),
+    }
+}
+
+/// Whether nothing but a person's act ends what the reason says, so that no deadline applies.
+fn waits_for_a_person(reason: Reason) -> bool {
+    matches!(reason, Reason::Waiting | Reason::MissingImage | Reason::KindNotInstalled)
+}
+
+/// Judges the step and gives it its state. `waited` tells that it waited for a person until now.
+fn settle(scene: &Scene<'_>, step: &Step, paused: bool, waited: bool, status: &mut StepStatus) -> Reason {
     let services = step.scope == Scope::Services;
-    let judgement =
-        if services { judge_services(scene, step.name, !paused) } else { nodesets::judge(scene, step.scope) };
-    match judgement {
+    match judge(scene, step, !paused) {
         Judgement::NotNeeded(message) => {
             (status.state, status.message, status.started_at) = (StepState::NotNeeded, message, None);
             Reason::NotNeeded
@@ -241,12 +256,15 @@ fn settle(scene: &Scene<'_>, step: &Step, paused: bool, status: &mut StepStatus)
             status.message = format!("spec.update.paused is true; {message}");
             Reason::Held
         }
-        Judgement::Unmet { reason: Reason::Waiting, message } => {
+        Judgement::Unmet { reason, message } if waits_for_a_person(reason) => {
+            status.touched |= services;
             (status.state, status.message) = (StepState::Waiting, message);
-            Reason::Waiting
+            reason
         }
         Judgement::Unmet { reason, message } => {
             status.touched |= services;
+            // The deadline is for what runs by itself: it begins when the person has acted.
+            status.started_at = status.started_at.filter(|_| !waited).or(Some(scene.world.now));
             let overdue = deadline(scene, status).is_some_and(|deadline| deadline <= scene.world.now);
             if overdue {
                 status.state = StepState::Stalled;

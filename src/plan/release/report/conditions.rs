@@ -15,7 +15,7 @@ use crate::release::{
     Scene,
     children::Children,
     records::older,
-    target::Course,
+    target::{Course, Errand},
     walk::Walk,
     wanted::ignored_fields,
     world::{Root, Surplus},
@@ -54,8 +54,10 @@ fn step_verdict(status: &StepStatus, reason: Reason) -> Verdict {
         StepState::Running if reason == Reason::Requested => {
             no(Severity::Info, format!("in progress: {}", status.message))
         }
-        StepState::Waiting | StepState::Held => no(Severity::Info, status.message.clone()),
-        StepState::Running | StepState::Stalled => no(Severity::Warning, status.message.clone()),
+        // A nodeset to deploy is part of every update; what else waits for a person is trouble.
+        StepState::Waiting if reason == Reason::Waiting => no(Severity::Info, status.message.clone()),
+        StepState::Held => no(Severity::Info, status.message.clone()),
+        StepState::Running | StepState::Waiting | StepState::Stalled => no(Severity::Warning, status.message.clone()),
     }
 }
 
@@ -82,12 +84,7 @@ fn bundle(scene: &Scene<'_>) -> Verdict {
 }
 
 fn images_known(scene: &Scene<'_>, children: &Children) -> Verdict {
-    if let Some(to) = scene.decision.course.to().filter(|_| !scene.to.known) {
-        let text = format!(
-            "status.containerImageVersionDefaults has no {to}: every service keeps the images it has; set \
-             spec.targetVersion to a known version to move on (known: {})",
-            scene.records.names().join(", ")
-        );
+    if let Some(text) = scene.unknown_images() {
         return Verdict::no(Severity::Warning, Reason::MissingImage, text);
     }
     match children.missing.as_slice() {
@@ -182,7 +179,8 @@ fn version_ready(
             (Reason::Requested, format!("every step is done; annotation {} goes", annotation::SKIP_CUSTOM_IMAGES)),
             |(step, reason)| (*reason, format!("step {}: {}", step.name, step.message)),
         );
-        return Verdict::no(Severity::Info, reason, format!("update from {} to {}: {text}", update.from, update.to));
+        let errand = Errand::of(scene, update).text(&update.from, &update.to);
+        return Verdict::no(Severity::Info, reason, format!("{errand}: {text}"));
     }
     services_ready(children).unwrap_or_else(|| match (&scene.decision.course, &deployed.version) {
         (Course::Idle, _) => Verdict::no(Severity::Info, Reason::Requested, "OpenStackControlPlane is being deleted"),

@@ -1,6 +1,10 @@
 //! What is remembered where, and what happens when it is lost.
 
-use api::{condition::Status, step::StepName, version::ServiceState};
+use api::{
+    condition::Status,
+    step::StepName,
+    version::{ServiceState, StepState},
+};
 use plan::release::{Meta, Surplus};
 use serde_json::json;
 
@@ -64,9 +68,41 @@ fn deleted_in_the_middle_with_a_newer_operator_nothing_moves_until_a_known_targe
     sim.settle();
     assert_eq!(crate::support::random::Recipe::versions(&sim), before);
     assert!(sim.condition("ContainerImagesKnown").2.contains(NEWER));
+    // It waits for a person, however long; what has moved cannot be told, so there is no way back.
+    sim.tick(86_400);
+    sim.settle();
+    let first = sim.update().steps[0].clone();
+    assert_eq!(
+        (first.state, sim.condition("MinorUpdateOVNControlplane").1.as_str()),
+        (StepState::Waiting, "MissingImage")
+    );
+    for named in ["status.containerImageVersionDefaults has no 1.0.1", "spec.targetVersion", "known: 1.0.2"] {
+        assert!(first.message.contains(named), "{}", first.message);
+    }
+    assert!(!sim.notes.iter().any(|note| note.starts_with("StepStalled")), "{:#?}", sim.notes);
+    for (bundle, reason) in [(bundle(NEWER), "UnknownVersion"), (bundle(OLD), "NotRevertible")] {
+        sim.world.bundle = bundle;
+        sim.target(OLD);
+        sim.settle();
+        assert_eq!(sim.condition("TargetVersionValid").1, reason);
+        assert_eq!(crate::support::random::Recipe::versions(&sim), before);
+    }
+    sim.world.bundle = bundle(NEWER);
     sim.target(NEWER);
     sim.finish();
     assert_eq!(sim.deployed(), Some(NEWER));
+}
+
+/// Nothing in such a cloud has an image, so nothing lacks one.
+#[test]
+fn an_update_to_unknown_images_does_not_end_where_no_service_has_any() {
+    let mut sim = Sim::updating(Some(&[]), OLD, NEW);
+    sim.pass();
+    sim.world.version = None;
+    sim.world.bundle = bundle(NEWER);
+    sim.settle();
+    assert_eq!(sim.deployed(), Some(OLD));
+    assert_eq!(sim.update().steps[0].state, StepState::Waiting);
 }
 
 /// A spec that does not parse for a moment must not make the operator forget the update.

@@ -9,7 +9,7 @@ use plan::release::Objects;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{NEW, OLD, Sim, image_of, known_mut};
+use crate::support::{NEW, OLD, Sim, image_of, kind_named, known_mut};
 
 /// Peer: 2.10j: images of disabled services stay in the status.
 #[test]
@@ -143,19 +143,87 @@ fn a_field_without_a_counterpart_blocks_keystone_naming_it_and_deletes_nothing()
     assert_eq!(sim.condition("Ready").0, Status::False);
 }
 
+/// Another variant is another identity service: one that serves does not go because a line did.
+#[rstest]
+#[case::lost("KeystoneAPI", Value::Null, "KeystoneAPI", "Keystone")]
+#[case::changed("Keystone", json!("KeystoneAPI"), "Keystone", "KeystoneAPI")]
+fn a_variant_that_serves_is_neither_replaced_nor_removed_by_itself(
+    #[case] before: &str,
+    #[case] after: Value,
+    #[case] old: &str,
+    #[case] new: &str,
+) {
+    let mut sim = Sim::new(None, crate::support::bundle(OLD));
+    sim.cloud("/keystone/kind", json!(before));
+    sim.settle();
+    let kinds = sim.world.kinds.clone();
+    sim.cloud("/keystone/kind", after);
+    sim.settle();
+    assert_eq!(sim.world.kinds, kinds);
+    let (status, _, message) = sim.cp_condition("OpenStackControlPlaneKeystoneAPIReady");
+    assert_eq!((status, sim.cp_condition("Ready").0, sim.condition("Ready").0), (Status::False, status, status));
+    for named in [
+        format!("spec.keystone.kind is not {old}"),
+        format!("set it to {old} to keep {old}/keystone"),
+        format!("delete {old}/keystone to get {new}/keystone in its place"),
+    ] {
+        assert!(message.contains(&named), "{message}");
+    }
+    // Either way out.
+    let mut kept = sim.clone();
+    kept.cloud("/keystone/kind", json!(before));
+    kept.settle();
+    assert_eq!((&kept.world.kinds, kept.condition("Ready").0), (&kinds, Status::True));
+    sim.one(old, "keystone").metadata.deletion_timestamp =
+        Some(serde_json::from_value(json!("2026-11-21T00:00:00Z")).unwrap());
+    sim.settle();
+    let message = sim.cp_condition("OpenStackControlPlaneKeystoneAPIReady").2;
+    assert!(!sim.exists(new, "keystone") && message.contains(&format!("{old}/keystone is being deleted")), "{message}");
+    sim.objects(&kind_named(old)).clear();
+    sim.settle();
+    assert!(sim.exists(new, "keystone") && !sim.exists(old, "keystone"));
+    assert_eq!(sim.cp_condition("OpenStackControlPlaneKeystoneAPIReady").0, Status::True);
+}
+
+/// That no longer knows the kind that it lost: the update waits at Keystone, and everything before goes on.
 #[test]
-fn the_other_kind_of_keystone_replaces_ours() {
-    let mut sim = Sim::installed(None, OLD);
+fn an_update_waits_for_a_person_where_the_variant_changed() {
+    let mut sim = Sim::new(None, crate::support::bundle(OLD));
     sim.cloud("/keystone/kind", json!("KeystoneAPI"));
     sim.settle();
-    assert!(sim.exists("KeystoneAPI", "keystone") && !sim.exists("Keystone", "keystone"));
-    assert_eq!(sim.text("KeystoneAPI", "keystone", "spec.containerImage"), image_of("keystoneAPIImage", OLD));
-    assert_eq!(sim.cp_condition("OpenStackControlPlaneKeystoneAPIReady").0, Status::True);
-    // While the chosen variant cannot be made, the other one stays.
-    sim.cloud("/keystone/template/federation", json!({}));
-    sim.cloud("/keystone/kind", json!("Keystone"));
+    sim.world.bundle = crate::support::bundle(NEW);
     sim.settle();
-    assert!(sim.exists("KeystoneAPI", "keystone"));
+    sim.target(NEW);
+    sim.cloud("/keystone/kind", Value::Null);
+    sim.settle();
+    sim.tick(86_400);
+    sim.settle();
+    assert_eq!(sim.update().step, Some(StepName::Keystone));
+    let (_, reason, message) = sim.condition("MinorUpdateKeystone");
+    assert_eq!(reason, "Waiting");
+    assert!(message.contains("KeystoneAPI/keystone"), "{message}");
+    assert_eq!(sim.text("KeystoneAPI", "keystone", "spec.containerImage"), image_of("keystoneAPIImage", OLD));
+    sim.cloud("/keystone/kind", json!("KeystoneAPI"));
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW));
+    assert_eq!(sim.text("KeystoneAPI", "keystone", "spec.containerImage"), image_of("keystoneAPIImage", NEW));
+}
+
+/// It cannot be told whether the other one serves.
+#[test]
+fn a_variant_is_not_made_while_the_other_kind_cannot_be_read() {
+    let mut sim = Sim::new(None, crate::support::bundle(OLD));
+    let key = "KeystoneAPI.keystone.openstack.org";
+    sim.world.kinds.insert(key.into(), Objects::Unreadable("forbidden".into()));
+    sim.settle();
+    let message = sim.cp_condition("OpenStackControlPlaneKeystoneAPIReady").2;
+    assert!(
+        !sim.exists("Keystone", "keystone") && message.contains("KeystoneAPI cannot be read: forbidden"),
+        "{message}"
+    );
+    sim.world.kinds.insert(key.into(), Objects::Absent);
+    sim.settle();
+    assert!(sim.exists("Keystone", "keystone"));
 }
 
 #[rstest]
@@ -164,6 +232,8 @@ fn the_other_kind_of_keystone_replaces_ours() {
 #[case("/galera/templates", json!(["openstack"]))]
 #[case("/cinder/template", json!(7))]
 #[case("/ovn/template", json!("?"))]
+#[case("/keystone/kind", json!("Keystne"))]
+#[case("/keystone/kind", json!(7))]
 fn a_section_of_the_wrong_type_blocks_and_deletes_nothing(#[case] pointer: &str, #[case] value: Value) {
     let mut sim = Sim::installed(None, OLD);
     let kinds = sim.world.kinds.clone();

@@ -4,10 +4,11 @@ use api::{
     annotation,
     condition::Status,
     step::{MINOR_UPDATE, StepName},
-    version::{DataplaneMode, StepState},
+    version::{DataplaneMode, ImageValue, StepState},
 };
 use plan::release::{Objects, preview};
-use serde_json::json;
+use rstest::rstest;
+use serde_json::{Value, json};
 
 use crate::support::{NEW, OLD, Sim, bundle, image_of, nodeset};
 
@@ -109,6 +110,72 @@ fn a_step_stalls_after_its_deadline_and_recovers() {
     assert!(message.contains("spec.update.stepDeadline") && message.contains("Galera/openstack"), "{message}");
     assert_eq!(sim.notes.iter().filter(|note| note.starts_with("StepStalled")).count(), 1);
     assert_eq!(sim.pass().notes, []);
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW));
+}
+
+/// What needs a person, at the step that it stops, and how the person helps. However long that takes, nothing stalls,
+/// and once it is done the step has its whole time.
+#[rstest]
+#[case::image("Memcached", "MissingImage", |sim: &mut Sim| {
+    sim.spec().custom_container_images.insert("infraMemcachedImage".into(), ImageValue::Image("?".into()));
+}, |sim: &mut Sim| sim.spec().custom_container_images.clear())]
+#[case::kind("Memcached", "KindNotInstalled", |sim: &mut Sim| {
+    sim.world.kinds.insert("Memcached.memcached.openstack.org".into(), Objects::Absent);
+}, |sim: &mut Sim| {
+    sim.world.kinds.insert("Memcached.memcached.openstack.org".into(), Objects::Known(Vec::new()));
+})]
+#[case::section("Memcached", "Waiting", |sim: &mut Sim| sim.cloud("/memcached/templates", json!("?")),
+    |sim: &mut Sim| sim.cloud("/memcached/templates", json!({"memcached": {}})))]
+#[case::template("Keystone", "Waiting", |sim: &mut Sim| sim.cloud("/keystone/template/federation", json!({"x": 1})),
+    |sim: &mut Sim| sim.cloud("/keystone/template/federation", Value::Null))]
+fn what_waits_for_a_person_never_stalls(
+    #[case] step: &str,
+    #[case] reason: &str,
+    #[case] trouble: fn(&mut Sim),
+    #[case] help: fn(&mut Sim),
+) {
+    let condition = format!("MinorUpdate{step}");
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(MINOR_UPDATE.iter().find(|row| row.condition == condition).unwrap().name);
+    trouble(&mut sim);
+    sim.settle();
+    let name = sim.update().step.unwrap();
+    for _ in 0..3 {
+        let status = sim.update().steps.iter().find(|status| status.name == name).unwrap();
+        assert_eq!((status.state, sim.condition(&condition).1.as_str()), (StepState::Waiting, reason), "{status:?}");
+        assert_eq!(sim.pass().next, None, "there is nothing to look again for");
+        sim.tick(86_400);
+    }
+    help(&mut sim);
+    sim.pass();
+    let status = sim.update().steps.iter().find(|status| status.name == name).unwrap();
+    assert_eq!(status.state, StepState::Running, "{status:?}");
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW));
+    assert!(!sim.notes.iter().any(|note| note.starts_with("StepStalled")), "{:#?}", sim.notes);
+}
+
+/// Nor does a step that stalled before it was stopped.
+#[rstest]
+#[case::pause(|sim: &mut Sim, on| sim.spec().update.paused = on)]
+#[case::hold(|sim: &mut Sim, on: bool| sim.spec().update.hold_after = on.then_some(StepName::Rabbitmq))]
+fn a_stalled_step_that_is_stopped_is_held_and_begins_anew(#[case] stop: fn(&mut Sim, bool)) {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Mariadb);
+    sim.pass();
+    sim.tick(86_400);
+    sim.pass();
+    assert_eq!(sim.condition("MinorUpdateMariaDB").1, "Stalled");
+    stop(&mut sim, true);
+    for _ in 0..3 {
+        sim.pass();
+        assert_eq!(sim.condition("MinorUpdateMariaDB").1, "Held");
+        sim.tick(86_400);
+    }
+    stop(&mut sim, false);
+    sim.pass();
+    assert_eq!(sim.condition("MinorUpdateMariaDB").1, "Requested");
     sim.finish();
     assert_eq!(sim.deployed(), Some(NEW));
 }

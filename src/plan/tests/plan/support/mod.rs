@@ -7,6 +7,7 @@ pub mod random;
 mod sim;
 
 pub use cloud::{bundle, control_plane, custom, image_of, nodeset};
+pub use env::kind_named;
 pub use look::{checked, image_changes, versions_of};
 pub use sim::{Sim, same_but_time};
 
