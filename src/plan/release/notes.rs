@@ -6,10 +6,7 @@ use api::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    walk::Walk,
-    world::{RootStatus, World},
-};
+use super::{Scene, target::Errand, walk::Walk, world::RootStatus};
 
 /// The object that a note is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +28,8 @@ pub enum NoteReason {
     UpdateCompleted,
     /// The target returned to the deployed version.
     UpdateAborted,
+    /// The cloud is back at the deployed version.
+    UpdateReturned,
     /// The target moved on before the end.
     UpdateSuperseded,
     /// The images of a step are being written.
@@ -74,12 +73,14 @@ const REFUSALS: &[&str] = &[
 ];
 
 /// The notes of this pass.
-pub(crate) fn between(world: &World, after: &RootStatus, walk: &Walk) -> Vec<Note> {
-    let (Some(root), Some(after)) = (&world.version, &after.version) else { return Vec::new() };
-    let before = &root.status;
+pub(crate) fn between(scene: &Scene<'_>, after: &RootStatus, walk: &Walk) -> Vec<Note> {
+    let Some(after) = &after.version else { return Vec::new() };
+    let before = scene.before;
     // The last step and the update end in the same pass: the walk still has the steps.
     let walked = walk.update.as_ref().filter(|_| before.update != after.update);
-    let mut notes = update_notes(before, after, walked);
+    let mut notes = walked.map_or_else(Vec::new, |update| update_notes(scene, after, update));
+    let ended = after.history.iter().filter(|entry| !before.history.contains(entry));
+    notes.extend(ended.map(ended_note));
     notes.extend(REFUSALS.iter().filter_map(|type_| refusal(before, after, type_)));
     notes
 }
@@ -89,24 +90,20 @@ fn note(reason: NoteReason, message: String) -> Note {
     Note { about: About::Version, warning, reason, message }
 }
 
-fn update_notes(
-    before: &OpenStackVersionStatus,
-    after: &OpenStackVersionStatus,
-    walked: Option<&UpdateStatus>,
-) -> Vec<Note> {
+fn update_notes(scene: &Scene<'_>, after: &OpenStackVersionStatus, walked: &UpdateStatus) -> Vec<Note> {
     let mut notes = Vec::new();
-    let target = |status: &OpenStackVersionStatus| status.update.as_ref().map(|update| update.to.clone());
-    let nothing = Vec::new();
-    let old_steps = before.update.as_ref().map_or(&nothing, |update| &update.steps);
-    if let Some(update) = after.update.as_ref().filter(|_| target(before) != target(after)) {
-        notes.push(note(NoteReason::UpdateStarted, format!("from {} to {}", update.from, update.to)));
+    let UpdateStatus { steps, from, to, .. } = walked;
+    let before = scene.before.update.as_ref();
+    let errand = Errand::of(scene, walked);
+    let runs = after.update.is_some();
+    if runs && errand != Errand::Return && before.is_none_or(|before| before.to != *to) {
+        notes.push(note(NoteReason::UpdateStarted, errand.text(from, to)));
     }
-    if let Some(UpdateStatus { steps, to, .. }) = walked {
-        let old = |name| old_steps.iter().find(|old| old.name == name);
-        notes.extend(steps.iter().filter_map(|step| step_note(old(step.name), step, to)));
+    let old = |name| before.and_then(|before| before.steps.iter().find(|old| old.name == name));
+    notes.extend(steps.iter().filter_map(|step| step_note(old(step.name), step, to)));
+    if !runs && errand == Errand::Return {
+        notes.push(note(NoteReason::UpdateReturned, format!("{to} is deployed as it was before")));
     }
-    let ended = after.history.iter().filter(|entry| !before.history.contains(entry));
-    notes.extend(ended.map(ended_note));
     notes
 }
 
@@ -129,11 +126,12 @@ fn step_note(old: Option<&StepStatus>, step: &StepStatus, to: &str) -> Option<No
 
 fn ended_note(entry: &HistoryEntry) -> Note {
     let HistoryEntry { from, to, .. } = entry;
+    let errand = if from == to { Errand::Respin } else { Errand::Update };
     match entry.result {
         UpdateResult::Installed => note(NoteReason::Installed, format!("{to} is deployed")),
-        UpdateResult::Completed => note(NoteReason::UpdateCompleted, format!("from {from} to {to}")),
+        UpdateResult::Completed => note(NoteReason::UpdateCompleted, errand.text(from, to)),
         UpdateResult::Aborted => note(NoteReason::UpdateAborted, format!("from {from} to {to}; returning to {from}")),
-        UpdateResult::Superseded => note(NoteReason::UpdateSuperseded, format!("from {from} to {to}")),
+        UpdateResult::Superseded => note(NoteReason::UpdateSuperseded, errand.text(from, to)),
     }
 }
 

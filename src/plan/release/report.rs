@@ -16,7 +16,7 @@ use super::{
     Scene,
     children::Children,
     records::{deployed_image_set, deployed_version},
-    target::Course,
+    target::{Course, Errand},
     walk::Walk,
     world::{RootStatus, Surplus},
 };
@@ -137,13 +137,15 @@ fn tracked(
     tracked
 }
 
-/// What ended in this pass: the running update when the target moved, and the course when it reached its end.
+/// What ended in this pass: the running update when the target moved, and the course when it reached its end. A return
+/// to the deployed version has no entry: the update that it takes back has one.
 fn history(scene: &Scene<'_>, walk: &Walk, deployed: &Deployed) -> Vec<HistoryEntry> {
     let now = scene.world.now;
     let mut history = scene.before.history.clone();
     let running = scene.before.update.as_ref();
     if let (Some(old), Some(new)) = (running, &walk.update)
         && old.to != new.to
+        && Errand::of(scene, old) != Errand::Return
     {
         let result = if new.to == old.from { UpdateResult::Aborted } else { UpdateResult::Superseded };
         history.push(HistoryEntry {
@@ -154,7 +156,8 @@ fn history(scene: &Scene<'_>, walk: &Walk, deployed: &Deployed) -> Vec<HistoryEn
             result,
         });
     }
-    if deployed.ends {
+    let returned = walk.update.as_ref().is_some_and(|update| Errand::of(scene, update) == Errand::Return);
+    if deployed.ends && !returned {
         let to = deployed.version.clone().unwrap_or_default();
         let (from, started_at, result) = match &walk.update {
             Some(update) => (update.from.clone(), update.started_at, UpdateResult::Completed),

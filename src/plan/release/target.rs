@@ -11,6 +11,7 @@ use api::{
 };
 
 use super::{
+    Scene,
     records::{Records, deployed_image_set, deployed_version, older},
     world::World,
 };
@@ -96,6 +97,43 @@ fn default_target(world: &World, before: &OpenStackVersionStatus, records: &Reco
 /// The target that the control plane remembers, for an `OpenStackVersion` that is created again.
 fn recorded_target(world: &World) -> Option<&str> {
     world.control_plane.as_ref().and_then(|cp| cp.status.target_version.as_deref())
+}
+
+/// Whether the deployed version has other images than those that were deployed.
+fn respun(world: &World, before: &OpenStackVersionStatus, records: &Records) -> bool {
+    let now = deployed_version(world, before).and_then(|deployed| records.hash(deployed));
+    deployed_image_set(world, before).zip(now).is_some_and(|(before, now)| before != now)
+}
+
+/// What an update is for: not every walk goes to another version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Errand {
+    /// Another version.
+    Update,
+    /// Confirmed images of the version that is deployed.
+    Respin,
+    /// What is deployed, after a target that was given up. The end of that update, and no update of its own.
+    Return,
+}
+
+impl Errand {
+    /// What the update is for.
+    pub(crate) fn of(scene: &Scene<'_>, update: &UpdateStatus) -> Self {
+        match () {
+            () if update.from != update.to => Self::Update,
+            () if respun(scene.world, scene.before, &scene.records) => Self::Respin,
+            () => Self::Return,
+        }
+    }
+
+    /// For a person.
+    pub(crate) fn text(self, from: &str, to: &str) -> String {
+        match self {
+            Self::Update => format!("update from {from} to {to}"),
+            Self::Respin => format!("new images of {to}"),
+            Self::Return => format!("return to {to}"),
+        }
+    }
 }
 
 struct Case<'a> {
@@ -204,10 +242,7 @@ impl Case<'_> {
     fn course(&self, accepted: String) -> Course {
         let Some(deployed) = self.deployed else { return Course::Install { to: accepted } };
         let running = self.before.update.as_ref();
-        let respun = deployed_image_set(self.world, self.before)
-            .zip(self.records.hash(deployed))
-            .is_some_and(|(before, now)| before != now);
-        if running.is_none() && accepted == deployed && !respun {
+        if running.is_none() && accepted == deployed && !respun(self.world, self.before, self.records) {
             return Course::Steady { at: accepted };
         }
         let from = running.map_or(deployed, |update| update.from.as_str());

@@ -1,8 +1,13 @@
 //! The bundle brings other images for a version that is in use.
 
-use api::{condition::Status, step::StepName};
+use api::{
+    condition::Status,
+    step::StepName,
+    version::{StepState, UpdateResult},
+};
+use plan::release::Objects;
 
-use crate::support::{NEW, OLD, Sim, bundle, image_of};
+use crate::support::{NEW, OLD, Sim, bundle, image_of, nodeset};
 
 fn respun(version: &str) -> plan::release::Bundle {
     let mut bundle = bundle(version);
@@ -33,6 +38,11 @@ fn a_respin_is_held_then_confirmed_then_applied_in_order() {
     sim.spec().update.confirm_image_set = Some(hash);
     sim.until(StepName::Mariadb);
     assert_eq!((sim.update().from.as_str(), sim.update().to.as_str()), (OLD, OLD));
+    assert!(
+        sim.condition("Ready").2.starts_with("new images of 1.0.0: step mariadb: "),
+        "{:?}",
+        sim.condition("Ready")
+    );
     sim.pass();
     assert_eq!(sim.text("Galera", "openstack", "spec.containerImage"), "respun.io/mariadbimage:1.0.0");
     assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), image_of("glanceAPIImage", OLD));
@@ -42,6 +52,30 @@ fn a_respin_is_held_then_confirmed_then_applied_in_order() {
     sim.spec().update.confirm_image_set = None;
     sim.settle();
     assert!(sim.status().update.is_none());
+    let last = sim.status().history.last().unwrap();
+    assert_eq!((last.from.as_str(), last.to.as_str(), last.result), (OLD, OLD, UpdateResult::Completed));
+    let ends = ["UpdateStarted", "UpdateCompleted"].map(|end| format!("{end}: new images of 1.0.0"));
+    assert!(ends.iter().all(|end| sim.notes.contains(end)), "{:#?}", sim.notes);
+}
+
+/// Waiting for a confirmation is waiting for a person; what it opens again has its whole time.
+#[test]
+fn a_respin_that_waits_for_its_confirmation_never_stalls() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.world.nodesets = Objects::Known(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
+    sim.until(StepName::Dataplane);
+    sim.world.bundle = respun(NEW);
+    sim.pass();
+    let hash = hash_asked_for(&sim);
+    sim.tick(86_400);
+    sim.settle();
+    assert_eq!(sim.update().steps.last().unwrap().state, StepState::Waiting);
+    sim.spec().update.confirm_image_set = Some(hash);
+    sim.pass();
+    assert_eq!(sim.condition("MinorUpdateMariaDB").1, "Requested");
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW));
+    assert!(!sim.notes.iter().any(|note| note.starts_with("StepStalled")), "{:#?}", sim.notes);
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! Which targets are taken, when.
 
-use api::{annotation, condition::Status, step::StepName, version::UpdateResult};
+use api::{
+    annotation,
+    condition::Status,
+    step::StepName,
+    version::{HistoryEntry, UpdateResult},
+};
 use plan::release::Objects;
 use rstest::rstest;
 use serde_json::json;
@@ -79,6 +84,61 @@ fn an_update_can_be_taken_back_while_only_ovn_has_moved() {
     );
     assert!(sim.status().history.iter().any(|entry| entry.result == UpdateResult::Aborted));
     assert!(sim.notes.iter().any(|note| note.starts_with("UpdateAborted")));
+}
+
+/// The history as a person reads it.
+fn history(sim: &Sim) -> Vec<String> {
+    let entry = |entry: &HistoryEntry| format!("{} {} -> {}", entry.result, entry.from, entry.to);
+    sim.status().history.iter().skip(1).map(entry).collect()
+}
+
+fn noted(sim: &Sim, reason: &str) -> Vec<String> {
+    sim.notes.iter().filter_map(|note| note.strip_prefix(&format!("{reason}: "))).map(str::to_owned).collect()
+}
+
+/// It is the end of the update that it takes back, and no update of its own.
+#[test]
+fn a_return_is_told_once_in_the_history_and_its_end_in_a_note() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::OvnControlplane);
+    (0..2).for_each(|_| drop(sim.pass()));
+    sim.target(OLD);
+    sim.pass();
+    let ended = sim.status().history.last().unwrap().finished_at;
+    let ready = sim.condition("Ready").2;
+    assert!(ready.starts_with("return to 1.0.0: step ovn-controlplane: "), "{ready}");
+    assert_eq!(noted(&sim, "UpdateReturned"), Vec::<String>::new());
+    sim.finish();
+    assert_eq!((sim.deployed(), sim.condition("Ready").0), (Some(OLD), Status::True));
+    assert_eq!(history(&sim), ["Aborted 1.0.0 -> 1.0.1"]);
+    assert_eq!(sim.status().history.last().unwrap().finished_at, ended, "it ended when the target returned");
+    assert_eq!(noted(&sim, "UpdateReturned"), ["1.0.0 is deployed as it was before"]);
+    assert_eq!(noted(&sim, "UpdateStarted"), ["update from 1.0.0 to 1.0.1"]);
+    assert_eq!(noted(&sim, "UpdateCompleted"), Vec::<String>::new());
+}
+
+#[test]
+fn a_return_before_anything_moved_is_told_the_same() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.pass();
+    sim.target(OLD);
+    sim.finish();
+    assert_eq!(history(&sim), ["Aborted 1.0.0 -> 1.0.1"]);
+    assert_eq!(noted(&sim, "UpdateReturned").len(), 1);
+}
+
+#[test]
+fn a_return_that_turns_forward_again_was_no_update_either() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::OvnControlplane);
+    (0..2).for_each(|_| drop(sim.pass()));
+    sim.target(OLD);
+    sim.pass();
+    sim.target(NEW);
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW));
+    assert_eq!(history(&sim), ["Aborted 1.0.0 -> 1.0.1", "Completed 1.0.0 -> 1.0.1"]);
+    assert_eq!((noted(&sim, "UpdateReturned").len(), noted(&sim, "UpdateSuperseded").len()), (0, 0));
 }
 
 #[rstest]
