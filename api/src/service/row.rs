@@ -154,6 +154,12 @@ impl Source {
         }
     }
 
+    /// The case of [`Source::ByField`] that the field's value chooses.
+    pub fn case(cases: &[(&'static str, &'static str)], chosen: Option<&str>) -> Option<&'static str> {
+        let case = cases.iter().find(|(value, _)| chosen == Some(value)).or_else(|| cases.first());
+        case.map(|(_, name)| *name)
+    }
+
     /// Whether the value is an image, which only `OpenStackVersion` may set.
     pub fn is_image(self) -> bool {
         !matches!(self, Source::ServiceDefault { .. } | Source::Release)

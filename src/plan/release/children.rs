@@ -37,15 +37,16 @@ impl Children {
         let mut children = Self::default();
         let idle = scene.decision.course == Course::Idle;
         for wanted in &scene.wanted {
-            let missing: Vec<MissingImage> =
-                wanted.objects().iter().filter(|_| !idle).filter_map(|object| missing(scene, wanted, object)).collect();
-            let unmade = missing.iter().find(|missing| missing.prevents).map(|missing| missing.text.clone());
-            children.lines.push(line(scene, walk, wanted, unmade));
-            children.missing.extend(missing.into_iter().map(|missing| missing.text));
-            if !idle {
-                let objects = wanted.objects().iter();
-                children.actions.extend(objects.filter_map(|object| compose(scene, walk, wanted, object)));
+            let mut unmade = None;
+            for object in wanted.objects().iter().filter(|_| !idle) {
+                let missing = missing(scene, wanted, object);
+                match &missing {
+                    Some(missing) if missing.prevents => unmade = unmade.or_else(|| Some(missing.text.clone())),
+                    _ => children.actions.extend(compose(scene, walk, wanted, object)),
+                }
+                children.missing.extend(missing.map(|missing| missing.text));
             }
+            children.lines.push(line(scene, walk, wanted, unmade));
         }
         if !idle {
             children.actions.extend(deletions(scene));
@@ -84,8 +85,7 @@ fn missing(scene: &Scene<'_>, wanted: &Wanted, object: &WantedObject) -> Option<
 /// The apply of an object, if one is needed and possible.
 fn compose(scene: &Scene<'_>, walk: &Walk, wanted: &Wanted, object: &WantedObject) -> Option<Action> {
     let owner = scene.world.control_plane.as_ref().map(|cp| &cp.meta)?;
-    let known = matches!(scene.world.objects(wanted.kind()), Objects::Known(_));
-    if !known || missing(scene, wanted, object).is_some_and(|missing| missing.prevents) {
+    if !matches!(scene.world.objects(wanted.kind()), Objects::Known(_)) {
         return None;
     }
     let live = scene.world.object(wanted.kind(), &object.name);

@@ -153,11 +153,8 @@ impl ImageSet {
         match slot.source {
             Source::Image(name) => self.reference(name, |reference| json!(reference)),
             Source::ImageParts(name) => self.reference(name, image_parts),
-            Source::ByField { field, cases } => {
-                let chosen = json::text(template, field);
-                let case = cases.iter().find(|(value, _)| chosen == Some(value)).or_else(|| cases.first());
-                case.map_or(SlotValue::Nothing, |(_, name)| self.reference(name, |reference| json!(reference)))
-            }
+            Source::ByField { field, cases } => Source::case(cases, json::text(template, field))
+                .map_or(SlotValue::Nothing, |name| self.reference(name, |reference| json!(reference))),
             Source::Backend(map) => match self.effective.backend(map, entry) {
                 Some(resolved) => SlotValue::Value(json!(resolved.reference)),
                 None => SlotValue::Missing(format!("{map}.{entry}")),

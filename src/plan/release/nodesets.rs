@@ -1,10 +1,10 @@
 //! What the nodesets say about an update. They are only read here; an administrator deploys them.
 
-use api::{DynamicObject, condition::Reason, dataplane::NODE_SET, step::Scope};
+use api::{DynamicObject, condition::Reason, dataplane::NODE_SET, service::Check, step::Scope};
 use serde_json::Value;
 
 use super::{Scene, walk::Judgement, wanted, world::Objects};
-use crate::json;
+use crate::{gate, json};
 
 /// Judges a step whose scope is nodesets.
 pub(crate) fn judge(scene: &Scene<'_>, scope: Scope) -> Judgement {
@@ -76,9 +76,9 @@ fn judge_image(scene: &Scene<'_>, section: &str, image: &str, recorded_as: &str,
         .iter()
         .filter_map(|nodeset| {
             let recorded = nodeset.recorded(recorded_as).unwrap_or("nothing");
-            let why = (recorded != wanted.reference)
-                .then(|| format!("status.containerImages.{recorded_as} should be {}, is {recorded}", wanted.reference));
-            nodeset.unobserved().or(why).map(|why| format!("{}: {why}", nodeset.label()))
+            let field = format!("status.containerImages.{recorded_as}");
+            let why = || nodeset.differs(&field, &wanted.reference, recorded);
+            nodeset.unmet(Check::Observed).or_else(why)
         })
         .collect();
     verdict(&waiting, deploy)
@@ -103,10 +103,8 @@ fn judge_version(scene: &Scene<'_>, deploy: &str) -> Judgement {
         .iter()
         .filter_map(|nodeset| {
             let recorded = nodeset.deployed_version().unwrap_or("absent");
-            let version =
-                (recorded != target).then(|| format!("status.deployedVersion should be {target}, is {recorded}"));
-            let ready = (!nodeset.condition("Ready")).then(|| "condition Ready should be True".to_owned());
-            nodeset.unobserved().or(version).or(ready).map(|why| format!("{}: {why}", nodeset.label()))
+            let version = || nodeset.differs("status.deployedVersion", target, recorded);
+            nodeset.unmet(Check::Observed).or_else(version).or_else(|| nodeset.unmet(Check::Condition("Ready")))
         })
         .collect();
     verdict(&waiting, deploy)
@@ -151,13 +149,6 @@ impl Nodeset<'_> {
         json::text(&self.object.data, "status.deployedVersion")
     }
 
-    fn condition(&self, type_: &str) -> bool {
-        let conditions = json::get(&self.object.data, "status.conditions").and_then(Value::as_array);
-        conditions.into_iter().flatten().any(|condition| {
-            json::text(condition, "type") == Some(type_) && json::text(condition, "status") == Some("True")
-        })
-    }
-
     /// Whether any deployment ever reached it. Upstream blocks the update on nodesets that none did (#1128).
     fn was_deployed(&self) -> bool {
         let has = |path: &str| {
@@ -166,15 +157,16 @@ impl Nodeset<'_> {
         self.deployed_version().is_some()
             || has("status.containerImages")
             || has("status.deploymentStatuses")
-            || self.condition("DeploymentReady")
+            || self.unmet(Check::Condition("DeploymentReady")).is_none()
     }
 
-    fn unobserved(&self) -> Option<String> {
-        let generation = self.object.metadata.generation.unwrap_or_default();
-        let observed = json::get(&self.object.data, "status.observedGeneration").and_then(Value::as_i64);
-        (observed != Some(generation)).then(|| {
-            let observed = observed.map_or("absent".to_owned(), |observed| observed.to_string());
-            format!("status.observedGeneration should be {generation}, is {observed}")
-        })
+    /// What the check misses, for a person.
+    fn unmet(&self, check: Check) -> Option<String> {
+        gate::first_unmet(NODE_SET.kind, self.object, &[check]).map(|unmet| unmet.to_string())
+    }
+
+    /// The same for a field of the status.
+    fn differs(&self, field: &str, expected: &str, found: &str) -> Option<String> {
+        (found != expected).then(|| format!("{}: {field} should be {expected}, is {found}", self.label()))
     }
 }

@@ -8,7 +8,7 @@ use api::{
 
 use super::{
     Scene,
-    slots::{first_difference, set_value},
+    slots::{carries, set_value},
     walk::in_step,
     wanted::{Wanted, WantedObject},
 };
@@ -49,7 +49,7 @@ fn moved_objects(
     in_step(scene, step.name).find_map(|wanted| {
         wanted.objects().iter().find_map(|object| {
             let live = scene.world.object(wanted.kind(), &object.name)?;
-            let moved = !scene.from.known || first_difference(&scene.from, wanted, object, live).is_some();
+            let moved = !scene.from.known || !carries(&scene.from, wanted, object, live);
             // The new image may be on its way while the object still shows the old one.
             let moved = moved || (begun_is_moved && differ(scene, object));
             (moved && !may(live)).then(|| describe(scene, step, wanted, &object.name))

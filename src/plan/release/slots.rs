@@ -39,6 +39,29 @@ pub(crate) fn set_value(set: &ImageSet, object: &WantedObject, spot: &Spot) -> S
     }
 }
 
+/// What a spot of an object should have and has not.
+struct Gap {
+    /// Never `Nothing`.
+    expected: SlotValue,
+    found: Option<Value>,
+}
+
+fn gap(set: &ImageSet, wanted: &Wanted, object: &WantedObject, live: &DynamicObject, spot: &Spot) -> Option<Gap> {
+    let expected = set_value(set, object, spot);
+    let found = live_value(wanted.service, live, &spot.address);
+    let met = match &expected {
+        SlotValue::Nothing => true,
+        SlotValue::Missing(_) => false,
+        SlotValue::Value(expected) => found.as_ref().is_some_and(|found| json::covers(found, expected)),
+    };
+    (!met).then_some(Gap { expected, found })
+}
+
+/// Whether the object carries every value of the set.
+pub(crate) fn carries(set: &ImageSet, wanted: &Wanted, object: &WantedObject, live: &DynamicObject) -> bool {
+    object.spots.iter().all(|spot| gap(set, wanted, object, live, spot).is_none())
+}
+
 /// The first value of the set that the object does not carry.
 pub(crate) fn first_difference(
     set: &ImageSet,
@@ -47,45 +70,29 @@ pub(crate) fn first_difference(
     live: &DynamicObject,
 ) -> Option<Unmet> {
     object.spots.iter().find_map(|spot| {
-        let found = live_value(wanted.service, live, &spot.address);
-        let expected = match set_value(set, object, spot) {
-            SlotValue::Value(expected) => expected,
+        let Gap { expected, found } = gap(set, wanted, object, live, spot)?;
+        let expected = match expected {
+            SlotValue::Value(expected) => plain(&expected),
             SlotValue::Nothing => return None,
-            SlotValue::Missing(image) => {
-                return Some(unmet(
-                    wanted,
-                    object,
-                    spot,
-                    format!("{image} of {}, which has no value", set.version),
-                    found.as_ref(),
-                ));
-            }
+            SlotValue::Missing(image) => format!("{image} of {}, which has no value", set.version),
         };
-        let same = found.as_ref().is_some_and(|found| json::covers(found, &expected));
-        (!same).then(|| unmet(wanted, object, spot, plain(&expected), found.as_ref()))
+        Some(Unmet {
+            object: format!("{}/{}", wanted.kind().kind, object.name),
+            field: address_text(wanted.service, &spot.address),
+            expected,
+            found: found.as_ref().map_or_else(|| "absent".to_owned(), plain),
+        })
     })
 }
 
 /// Whether writing the values of the set would change the object, and its status would have to follow.
 pub(crate) fn is_to_be_written(set: &ImageSet, wanted: &Wanted, object: &WantedObject, live: &DynamicObject) -> bool {
-    let followed = wanted.service.ready.contains(&Check::Observed);
-    followed
-        && object.spots.iter().any(|spot| match (set_value(set, object, spot), &spot.address) {
-            (SlotValue::Value(expected), Address::Body(_)) => {
-                live_value(wanted.service, live, &spot.address).is_none_or(|found| !json::covers(&found, &expected))
-            }
-            // An annotation does not change the generation.
-            _ => false,
-        })
-}
-
-fn unmet(wanted: &Wanted, object: &WantedObject, spot: &Spot, expected: String, found: Option<&Value>) -> Unmet {
-    Unmet {
-        object: format!("{}/{}", wanted.kind().kind, object.name),
-        field: address_text(wanted.service, &spot.address),
-        expected,
-        found: found.map_or_else(|| "absent".to_owned(), plain),
-    }
+    // An annotation does not change the generation.
+    let in_body = |spot: &&Spot| matches!(spot.address, Address::Body(_));
+    let changes = |spot: &Spot| {
+        gap(set, wanted, object, live, spot).is_some_and(|gap| matches!(gap.expected, SlotValue::Value(_)))
+    };
+    wanted.service.ready.contains(&Check::Observed) && object.spots.iter().filter(in_body).any(changes)
 }
 
 /// The address as a person writes it.
@@ -110,7 +117,7 @@ pub(crate) fn all_carry(scene: &Scene<'_>, wanted: &Wanted, set: &ImageSet) -> b
     let mut any = false;
     for object in wanted.objects() {
         match scene.world.object(wanted.kind(), &object.name) {
-            Some(live) if first_difference(set, wanted, object, live).is_none() => any = true,
+            Some(live) if carries(set, wanted, object, live) => any = true,
             Some(_) => return false,
             None => {}
         }

@@ -105,11 +105,7 @@ fn image_of(source: Source, entry: &str, body: &serde_json::Value) -> Option<(&'
     match source {
         Source::Image(name) | Source::ImageParts(name) => Some((name, None)),
         Source::Backend(map) => Some((map, Some(if entry.is_empty() { DEFAULT_BACKEND } else { entry }.to_owned()))),
-        Source::ByField { field, cases } => {
-            let chosen = json::text(body, field);
-            let case = cases.iter().find(|(value, _)| chosen == Some(value)).or_else(|| cases.first());
-            case.map(|(_, name)| (*name, None))
-        }
+        Source::ByField { field, cases } => Source::case(cases, json::text(body, field)).map(|name| (name, None)),
         Source::ServiceDefault { .. } | Source::Release => None,
     }
 }
