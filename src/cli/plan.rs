@@ -70,7 +70,7 @@ async fn observed(namespace: &str) -> anyhow::Result<World> {
         .await
         .with_context(|| format!("namespace {namespace} cannot be read"))?;
     let bundle = config::bundle_from(std::env::vars());
-    let bundle = if bundle.version.is_empty() { Bundle::default() } else { bundle };
+    let bundle = if bundle.version.is_empty() { Bundle::default() } else { bundle }.into();
     controllers::world(&cache, namespace, bundle, &engine::Failures::new(), Timestamp::now())
         .with_context(|| format!("namespace {namespace} has no OpenStackVersion and no OpenStackControlPlane"))
 }

@@ -79,7 +79,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let mut controllers = tokio::spawn(async move {
         // One controller exists so far; the others take their place beside it.
         if args.controllers.contains(&Name::Release) {
-            engine::run(Release { bundle }, options).await;
+            engine::run(Release { bundle: bundle.into() }, options).await;
         }
     });
     let ended = tokio::select! {

@@ -30,7 +30,7 @@ const CONTROL_PLANE: Kind = Kind {
 /// The release controller.
 pub struct Release {
     /// What the bundle of this process brings.
-    pub bundle: Bundle,
+    pub bundle: Arc<Bundle>,
 }
 
 impl Release {
@@ -75,7 +75,13 @@ fn unreadable(cache: &Cache) -> Option<(&'static str, String)> {
 }
 
 /// Everything that the cache knows about a namespace; `None` when it has no root object.
-pub fn world(cache: &Cache, namespace: &str, bundle: Bundle, failures: &Failures, now: Timestamp) -> Option<World> {
+pub fn world(
+    cache: &Cache,
+    namespace: &str,
+    bundle: Arc<Bundle>,
+    failures: &Failures,
+    now: Timestamp,
+) -> Option<World> {
     let mut control_planes = oldest_first(cache.objects(&CONTROL_PLANE, namespace));
     let mut versions = oldest_first(cache.objects(&VERSION, namespace));
     if control_planes.is_empty() && versions.is_empty() {

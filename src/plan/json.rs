@@ -106,6 +106,20 @@ pub fn covers(live: &Value, wanted: &Value) -> bool {
 pub fn hash(value: &Value) -> String {
     let mut hasher = Sha256::new();
     feed(&mut hasher, value);
+    digits(hasher)
+}
+
+/// The same of a list of a value and an object, without copies of them.
+pub fn hash_of(value: &Value, object: &Map<String, Value>) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update([b'[']);
+    feed(&mut hasher, value);
+    feed_object(&mut hasher, object);
+    hasher.update([b']']);
+    digits(hasher)
+}
+
+fn digits(hasher: Sha256) -> String {
     let digest = hasher.finalize();
     let first = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     format!("{first:016x}")
@@ -113,16 +127,7 @@ pub fn hash(value: &Value) -> String {
 
 fn feed(hasher: &mut Sha256, value: &Value) {
     match value {
-        Value::Object(map) => {
-            let mut keys: Vec<_> = map.keys().collect();
-            keys.sort();
-            hasher.update([b'{']);
-            for key in keys {
-                feed_text(hasher, key);
-                feed(hasher, map.get(key).unwrap_or(&Value::Null));
-            }
-            hasher.update([b'}']);
-        }
+        Value::Object(map) => feed_object(hasher, map),
         Value::Array(items) => {
             hasher.update([b'[']);
             for item in items {
@@ -136,6 +141,17 @@ fn feed(hasher: &mut Sha256, value: &Value) {
             hasher.update(other.to_string());
         }
     }
+}
+
+fn feed_object(hasher: &mut Sha256, map: &Map<String, Value>) {
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_by_key(|(key, _)| *key);
+    hasher.update([b'{']);
+    for (key, value) in entries {
+        feed_text(hasher, key);
+        feed(hasher, value);
+    }
+    hasher.update([b'}']);
 }
 
 /// A length in front keeps neighbouring texts apart.
@@ -188,5 +204,7 @@ mod tests {
         assert_ne!(hash(&json!(["ab", "c"])), hash(&json!(["a", "bc"])));
         assert_ne!(hash(&json!("1")), hash(&json!(1)));
         assert_eq!(hash(&json!({})).len(), 16);
+        let map = json!({"b": 1, "a": [2]});
+        assert_eq!(hash_of(&json!("x"), map.as_object().unwrap()), hash(&json!(["x", map])));
     }
 }

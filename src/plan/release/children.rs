@@ -64,7 +64,7 @@ struct MissingImage {
 
 /// The first image of the object that the version lacks.
 fn missing(scene: &Scene<'_>, wanted: &Wanted, object: &WantedObject) -> Option<MissingImage> {
-    let live = scene.world.object(wanted.kind(), &object.name);
+    let live = object.live.as_deref();
     object.spots.iter().find_map(|spot| {
         let SlotValue::Missing(image) = set_value(&scene.to, object, spot) else { return None };
         let before = matches!(set_value(&scene.from, object, spot), SlotValue::Value(_));
@@ -88,14 +88,14 @@ fn compose(scene: &Scene<'_>, walk: &Walk, wanted: &Wanted, object: &WantedObjec
     if !matches!(scene.world.objects(wanted.kind()), Objects::Known(_)) {
         return None;
     }
-    let live = scene.world.object(wanted.kind(), &object.name);
+    let live = object.live.as_deref();
     if live.is_none() && infrastructure_only(scene.world) && !wanted.service.infrastructure {
         return None;
     }
     let (body, mut annotations) = filled(scene, walk, wanted, object, live);
     let field = body_field(wanted.service);
     // Over everything that is applied but the owner and the names, which cannot change.
-    let hash = json::hash(&json!([body, annotations]));
+    let hash = json::hash_of(&body, &annotations);
     annotations.insert(annotation::APPLIED.to_owned(), json!(hash));
     if live.is_some_and(|live| is_applied(live, field, &body, &annotations, &owner.uid)) {
         return None;
@@ -213,7 +213,7 @@ fn ours(live: &DynamicObject) -> bool {
 pub(crate) fn why_not_done(scene: &Scene<'_>, wanted: &Wanted, moves: bool) -> Option<(Reason, String)> {
     why_not_made(scene, wanted).or_else(|| {
         wanted.objects().iter().find_map(|object| {
-            let Some(live) = scene.world.object(wanted.kind(), &object.name) else {
+            let Some(live) = object.live.as_deref() else {
                 return Some((Reason::Requested, format!("{}/{} does not exist yet", wanted.kind().kind, object.name)));
             };
             if moves && is_to_be_written(&scene.to, wanted, object, live) {
@@ -269,7 +269,7 @@ fn line(scene: &Scene<'_>, walk: &Walk, wanted: &Wanted, blocked: Option<String>
             None => health(scene, walk, wanted),
         },
     };
-    let version = [&scene.to, &scene.from].into_iter().find(|set| all_carry(scene, wanted, set));
+    let version = [&scene.to, &scene.from].into_iter().find(|set| all_carry(wanted, set));
     ServiceStatus {
         name: wanted.service.name.to_owned(),
         kind: wanted.kind().kind.to_owned(),
@@ -282,7 +282,7 @@ fn line(scene: &Scene<'_>, walk: &Walk, wanted: &Wanted, blocked: Option<String>
 /// Ready or not, whatever the images; then whether the images are still to come.
 fn health(scene: &Scene<'_>, walk: &Walk, wanted: &Wanted) -> (ServiceState, String) {
     let objects = wanted.objects();
-    let mut problems = objects.iter().filter_map(|object| match scene.world.object(wanted.kind(), &object.name) {
+    let mut problems = objects.iter().filter_map(|object| match object.live.as_deref() {
         None if infrastructure_only(scene.world) && !wanted.service.infrastructure => {
             Some(format!("annotation {} is infrastructure-only", annotation::DEPLOYMENT_STAGE))
         }
@@ -298,7 +298,7 @@ fn health(scene: &Scene<'_>, walk: &Walk, wanted: &Wanted) -> (ServiceState, Str
         return (ServiceState::NotReady, format!("{count}{first}"));
     }
     let difference = objects.iter().find_map(|object| {
-        let live = scene.world.object(wanted.kind(), &object.name)?;
+        let live = object.live.as_deref()?;
         first_difference(&scene.to, wanted, object, live)
     });
     match difference {

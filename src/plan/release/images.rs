@@ -46,8 +46,11 @@ impl Effective {
     pub fn new(release: &Images, custom: &ContainerImages) -> Self {
         let mut effective = Self::default();
         for field in image::fields().iter().filter(|field| !matches!(field.origin, FieldOrigin::AliasOf(_))) {
-            let alias = image::fields().iter().find(|other| other.origin == FieldOrigin::AliasOf(field.name));
-            let wish = custom_image(custom, field.name).or_else(|| custom_image(custom, alias?.name));
+            let old_name = || {
+                let mut fields = image::fields().iter().filter(|_| !custom.is_empty());
+                custom_image(custom, fields.find(|other| other.origin == FieldOrigin::AliasOf(field.name))?.name)
+            };
+            let wish = custom_image(custom, field.name).or_else(old_name);
             if let Some(resolved) = choose(wish, release.get(field.name)) {
                 effective.images.insert(field.name, resolved);
             }

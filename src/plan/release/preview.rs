@@ -106,7 +106,7 @@ fn services_step(scene: &Scene<'_>, name: api::step::StepName) -> PreviewStep {
     let mut changes = Vec::new();
     for wanted in in_step(scene, name) {
         for object in wanted.objects() {
-            let live = scene.world.object(wanted.kind(), &object.name);
+            let live = object.live.as_deref();
             for spot in &object.spots {
                 let old = live.and_then(|live| live_value(wanted.service, live, &spot.address));
                 let new = match set_value(&scene.to, object, spot) {

@@ -1,6 +1,6 @@
 //! Which versions are known, with which images. A respin of a version that is in use is held here.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{cell::OnceCell, cmp::Reverse, collections::BTreeMap};
 
 use api::{
     image::Images,
@@ -21,11 +21,20 @@ use crate::json;
 const KEPT: usize = 3;
 
 /// What is known of one version.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Record {
     pub(crate) images: Images,
     pub(crate) switches: ServiceDefaults,
     pub(crate) release: Option<String>,
+    /// Of the images, once somebody asked for it.
+    hash: OnceCell<String>,
+}
+
+impl Record {
+    /// The hash of the images.
+    fn hash(&self) -> &str {
+        self.hash.get_or_init(|| json::hash(&json!(self.images)))
+    }
 }
 
 /// The bundle brings other images for a version that is in use than those recorded.
@@ -39,7 +48,7 @@ pub(crate) struct Respin {
 }
 
 /// Every known version.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Records {
     pub(crate) versions: BTreeMap<String, Record>,
     /// Set while a respin waits for its confirmation.
@@ -59,6 +68,7 @@ impl Records {
                     images: images.clone(),
                     switches: before.available_service_defaults.get(version).cloned().unwrap_or_default(),
                     release: before.available_releases.get(version).cloned(),
+                    hash: OnceCell::new(),
                 };
                 (version.clone(), record)
             })
@@ -76,13 +86,13 @@ impl Records {
             images: bundle.images.clone(),
             switches: bundle.service_defaults.clone(),
             release: (!bundle.release.is_empty()).then(|| bundle.release.clone()),
+            hash: OnceCell::new(),
         };
-        let hash = image_set_hash(&offered.images);
         let recorded = self.versions.get(&bundle.version);
         let differs = match recorded {
             Some(recorded) => recorded.images != offered.images,
             // The record is lost (the object was created again), but not the hash.
-            None => deployed_image_set(world, before).is_some_and(|deployed| deployed != hash),
+            None => deployed_image_set(world, before).is_some_and(|deployed| deployed != offered.hash()),
         };
         if !(differs && in_use(world, before, &bundle.version)) {
             // What is in use keeps its switches and its release: an operator upgrade alone starts nothing.
@@ -92,14 +102,14 @@ impl Records {
             return;
         }
         let confirm = world.version_spec().and_then(|spec| spec.update.confirm_image_set.as_deref());
-        if confirm == Some(hash.as_str()) {
+        if confirm == Some(offered.hash()) {
             self.versions.insert(bundle.version.clone(), offered);
             self.confirmed = true;
         } else {
             let empty = Images::new();
             let old = recorded.map_or(&empty, |recorded| &recorded.images);
             let changed = changed_fields(old, &offered.images);
-            self.held = Some(Respin { version: bundle.version.clone(), hash, changed });
+            self.held = Some(Respin { version: bundle.version.clone(), hash: offered.hash().to_owned(), changed });
         }
     }
 
@@ -107,7 +117,7 @@ impl Records {
     pub(crate) fn image_set(&self, version: &str, custom: &ContainerImages) -> ImageSet {
         let record = self.versions.get(version);
         let empty = Record::default();
-        let Record { images, switches, release } = record.unwrap_or(&empty);
+        let Record { images, switches, release, .. } = record.unwrap_or(&empty);
         // Without the release's images the custom ones would be the only ones known: nothing may move.
         let effective = if record.is_some() { Effective::new(images, custom) } else { Effective::default() };
         ImageSet {
@@ -127,27 +137,18 @@ impl Records {
     }
 
     /// Forgets all but the versions in `needed` and the newest few others: the object has to stay small.
-    pub(crate) fn pruned(&self, needed: &[&str]) -> BTreeMap<String, Record> {
+    pub(crate) fn pruned(&self, needed: &[&str]) -> BTreeMap<&str, &Record> {
         let (needed, others): (Vec<&str>, Vec<&str>) = self.names().into_iter().partition(|name| needed.contains(name));
         let room = KEPT.saturating_sub(needed.len());
         let spare: Vec<&str> = others.into_iter().take(room).collect();
         let keep = |name: &str| needed.contains(&name) || spare.contains(&name);
-        self.versions
-            .iter()
-            .filter(|(name, _)| keep(name))
-            .map(|(name, record)| (name.clone(), record.clone()))
-            .collect()
+        self.versions.iter().map(|(name, record)| (name.as_str(), record)).filter(|(name, _)| keep(name)).collect()
     }
 
-    /// The hash of a version's images, if they are known.
-    pub(crate) fn hash(&self, version: &str) -> Option<String> {
-        self.versions.get(version).map(|record| image_set_hash(&record.images))
+    /// The hash of a version's images, if they are known: what `spec.update.confirmImageSet` takes.
+    pub(crate) fn hash(&self, version: &str) -> Option<&str> {
+        self.versions.get(version).map(Record::hash)
     }
-}
-
-/// The hash that `spec.update.confirmImageSet` takes.
-pub(crate) fn image_set_hash(images: &Images) -> String {
-    json::hash(&json!(images))
 }
 
 /// The version that is deployed; the control plane remembers it when the `OpenStackVersion` is created again.

@@ -54,18 +54,17 @@ pub(crate) fn statuses(scene: &Scene<'_>, walk: &Walk, children: &Children) -> R
 fn deployed(scene: &Scene<'_>, walk: &Walk, children: &Children) -> Deployed {
     let version = deployed_version(scene.world, scene.before).map(str::to_owned);
     let image_set = deployed_image_set(scene.world, scene.before).map(str::to_owned);
+    let hash = |version: &str| scene.records.hash(version).map(str::to_owned);
     let annotated = scene.world.may_keep_custom_images();
     match &scene.decision.course {
         Course::Install { to } if children.lines.iter().all(|line| settled(line.state)) => {
-            Deployed { version: Some(to.clone()), image_set: scene.records.hash(to), ends: true }
+            Deployed { version: Some(to.clone()), image_set: hash(to), ends: true }
         }
         Course::Update { to, .. } if walk.all_done && !annotated => {
-            Deployed { version: Some(to.clone()), image_set: scene.records.hash(to), ends: true }
+            Deployed { version: Some(to.clone()), image_set: hash(to), ends: true }
         }
         // A cloud that another operator deployed has no hash yet: what is recorded is what is deployed.
-        Course::Steady { at } if image_set.is_none() => {
-            Deployed { image_set: scene.records.hash(at), version, ends: false }
-        }
+        Course::Steady { at } if image_set.is_none() => Deployed { image_set: hash(at), version, ends: false },
         _ => Deployed { version, image_set, ends: false },
     }
 }
@@ -119,8 +118,8 @@ fn version_status(scene: &Scene<'_>, walk: &Walk, children: &Children, deployed:
     }
 }
 
-fn map<T, R>(records: &BTreeMap<String, R>, value: impl Fn(&R) -> Option<T>) -> BTreeMap<String, T> {
-    records.iter().filter_map(|(version, record)| Some((version.clone(), value(record)?))).collect()
+fn map<T, R>(records: &BTreeMap<&str, &R>, value: impl Fn(&R) -> Option<T>) -> BTreeMap<String, T> {
+    records.iter().filter_map(|(version, record)| Some(((*version).to_owned(), value(record)?))).collect()
 }
 
 /// The custom images of the version that is the target now; those of earlier ones as they were.

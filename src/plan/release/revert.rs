@@ -48,7 +48,7 @@ fn moved_objects(
 ) -> Option<String> {
     in_step(scene, step.name).find_map(|wanted| {
         wanted.objects().iter().find_map(|object| {
-            let live = scene.world.object(wanted.kind(), &object.name)?;
+            let live = object.live.as_deref()?;
             let moved = !scene.from.known || !carries(&scene.from, wanted, object, live);
             // The new image may be on its way while the object still shows the old one.
             let moved = moved || (begun_is_moved && differ(scene, object));

@@ -9,7 +9,6 @@ use api::{
 use serde_json::{Value, json};
 
 use super::{
-    Scene,
     images::{ImageSet, SlotValue},
     wanted::{Address, Spot, Wanted, WantedObject},
 };
@@ -113,10 +112,10 @@ pub(crate) fn plain(value: &Value) -> String {
 }
 
 /// Whether every object of the service that exists carries the images of the set, and at least one exists.
-pub(crate) fn all_carry(scene: &Scene<'_>, wanted: &Wanted, set: &ImageSet) -> bool {
+pub(crate) fn all_carry(wanted: &Wanted, set: &ImageSet) -> bool {
     let mut any = false;
     for object in wanted.objects() {
-        match scene.world.object(wanted.kind(), &object.name) {
+        match object.live.as_deref() {
             Some(live) if carries(set, wanted, object, live) => any = true,
             Some(_) => return false,
             None => {}

@@ -123,7 +123,7 @@ fn update_status(
     UpdateStatus {
         from: from.to_owned(),
         to: to.to_owned(),
-        image_set_hash: scene.records.hash(to).unwrap_or_default(),
+        image_set_hash: scene.records.hash(to).unwrap_or_default().to_owned(),
         started_at: running.map_or(scene.world.now, |update| update.started_at),
         step: frontier,
         revertible: not_revertible_reason.is_none(),

@@ -3,8 +3,10 @@
 mod body;
 mod variants;
 
+use std::sync::Arc;
+
 use api::{
-    annotation,
+    DynamicObject, annotation,
     service::{Enabled, Kind, Objects, SERVICES, Service, Slot, Unique},
 };
 use serde_json::{Map, Value};
@@ -35,6 +37,8 @@ pub(crate) enum Wish {
 #[derive(Clone, Debug)]
 pub(crate) struct WantedObject {
     pub(crate) name: String,
+    /// The object, if it is there.
+    pub(crate) live: Option<Arc<DynamicObject>>,
     /// The body (`spec` or `data`) without slots.
     pub(crate) body: Value,
     /// Where the release's values go.
@@ -114,7 +118,8 @@ fn wish(world: &World, service: &'static Service, spec: &Value) -> Wish {
         .map(|(name, template)| {
             let body = body(service, spec, &template)?;
             let spots = spots(service, &body);
-            Ok(WantedObject { name, body, spots })
+            let live = world.objects(&service.kind).find(&name).cloned();
+            Ok(WantedObject { name, live, body, spots })
         })
         .collect();
     match objects {

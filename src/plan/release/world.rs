@@ -86,6 +86,11 @@ impl Objects {
         }
     }
 
+    /// The object of that name.
+    pub fn find(&self, name: &str) -> Option<&Arc<DynamicObject>> {
+        self.iter().find(|object| object.metadata.name.as_deref() == Some(name))
+    }
+
     /// The same, one by one.
     pub fn iter(&self) -> std::slice::Iter<'_, Arc<DynamicObject>> {
         self.known().iter()
@@ -132,7 +137,7 @@ pub struct World {
     /// The namespace.
     pub namespace: String,
     /// What the bundle of the running operator brings.
-    pub bundle: Bundle,
+    pub bundle: Arc<Bundle>,
     /// The `OpenStackVersion` of the namespace.
     pub version: Option<Root<OpenStackVersionSpec, OpenStackVersionStatus>>,
     /// The `OpenStackControlPlane` of the namespace.
@@ -190,8 +195,7 @@ impl World {
 
     /// The object of that kind and name.
     pub fn object(&self, kind: &Kind, name: &str) -> Option<&DynamicObject> {
-        let found = self.objects(kind).known().iter().find(|object| object.metadata.name.as_deref() == Some(name));
-        found.map(Arc::as_ref)
+        self.objects(kind).find(name).map(Arc::as_ref)
     }
 }
 

@@ -51,13 +51,13 @@ fn empty(release: &Release) -> anyhow::Result<World> {
     Ok(World {
         now: Timestamp::now(),
         namespace: "openstack".to_owned(),
-        bundle: Bundle {
+        bundle: Arc::new(Bundle {
             version: release.version.clone(),
             release: release.release.clone(),
             images: release.images.clone(),
             service_defaults: service::release_defaults(),
             problems: Vec::new(),
-        },
+        }),
         version: Some(Root {
             meta: meta.clone(),
             spec: Ok(OpenStackVersionSpec::default()),

@@ -55,7 +55,7 @@ fn ovn_version(children: &Children) -> Option<String> {
 fn images(scene: &Scene<'_>, children: &Children, before: &ContainerImages) -> ContainerImages {
     let mut images = ContainerImages::new();
     for (wanted, line) in scene.wanted.iter().zip(&children.lines) {
-        for (name, backend, reference) in service_images(scene, wanted, line, before) {
+        for (name, backend, reference) in service_images(wanted, line, before) {
             match backend {
                 None => {
                     images.insert(name.to_owned(), ImageValue::Image(reference));
@@ -76,13 +76,13 @@ fn images(scene: &Scene<'_>, children: &Children, before: &ContainerImages) -> C
 /// Image name, backend, reference.
 type Carried = (&'static str, Option<String>, String);
 
-fn service_images(scene: &Scene<'_>, wanted: &Wanted, line: &ServiceStatus, before: &ContainerImages) -> Vec<Carried> {
+fn service_images(wanted: &Wanted, line: &ServiceStatus, before: &ContainerImages) -> Vec<Carried> {
     let ready = matches!(line.state, ServiceState::Ready | ServiceState::Pending);
     let mut carried = Vec::new();
     for object in wanted.objects() {
         for spot in &object.spots {
             let Some((name, backend)) = image_of(spot.slot.source, &spot.entry, &object.body) else { continue };
-            let found = scene.world.object(wanted.kind(), &object.name).filter(|_| ready);
+            let found = object.live.as_deref().filter(|_| ready);
             let reference = match found.and_then(|object| live_value(wanted.service, object, &spot.address)) {
                 Some(value) => Some(plain(&value)),
                 None => remembered(before, name, backend.as_deref()),

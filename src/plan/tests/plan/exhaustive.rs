@@ -47,7 +47,7 @@ fn objects() -> Vec<Vec<Option<Arc<DynamicObject>>>> {
     let mut old = small();
     old.settle();
     let mut new = old.clone();
-    new.world.bundle = bundle(NEW);
+    new.world.bundle = bundle(NEW).into();
     new.settle();
     new.target(NEW);
     new.finish();
@@ -85,7 +85,7 @@ fn nodesets() -> Vec<Objects> {
 fn every_small_world_is_ordered_and_explained_and_comes_to_rest() {
     let mut start = small();
     start.settle();
-    start.world.bundle = bundle(NEW);
+    start.world.bundle = bundle(NEW).into();
     start.settle();
     start.target(NEW);
     let fresh = start.clone();

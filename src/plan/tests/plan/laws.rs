@@ -141,7 +141,7 @@ proptest! {
         for edit in edits {
             match edit % 7 {
                 0 if sim.deployed().is_some() => {
-                    sim.world.bundle = crate::support::bundle(NEWER);
+                    sim.world.bundle = crate::support::bundle(NEWER).into();
                     sim.pass();
                     sim.target(NEWER);
                 }

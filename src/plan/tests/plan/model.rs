@@ -55,7 +55,7 @@ fn start() -> Sim {
     sim.cloud("/galera/templates", json!({"openstack": {}}));
     sim.settle();
     for version in [NEW, NEWER] {
-        sim.world.bundle = bundle(version);
+        sim.world.bundle = bundle(version).into();
         sim.settle();
     }
     sim.world.nodesets = Objects::Known(vec![crate::support::nodeset("edpm", 1, Sim::deployed_with(OLD))]);

@@ -60,7 +60,7 @@ fn one_on_a_done_step_reopens_it_in_order_with_the_reason() {
 #[test]
 fn unchanged_ones_refuse_a_new_target_and_single_ones_are_warned_about() {
     let mut sim = Sim::installed(None, OLD);
-    sim.world.bundle = bundle(NEW);
+    sim.world.bundle = bundle(NEW).into();
     sim.spec().custom_container_images = custom(json!({"glanceAPIImage": "fix.io/g:1", "heatAPIImage": "fix.io/h:1"}));
     sim.settle();
     sim.target(NEW);
@@ -90,7 +90,7 @@ fn unchanged_ones_refuse_a_new_target_and_single_ones_are_warned_about() {
 #[test]
 fn the_annotation_permits_them_for_one_update() {
     let mut sim = Sim::installed(None, OLD);
-    sim.world.bundle = bundle(NEW);
+    sim.world.bundle = bundle(NEW).into();
     sim.spec().custom_container_images = glance("fix.io/g:1");
     sim.settle();
     sim.annotate(annotation::SKIP_CUSTOM_IMAGES, "");

@@ -44,9 +44,9 @@ fn an_operator_upgrade_alone_says_that_an_update_is_available_and_writes_nothing
     let mut sim = Sim::installed(None, OLD);
     assert_eq!(sim.condition("MinorUpdateAvailable").1, "UpToDate");
     let writes = sim.writes;
-    sim.world.bundle = bundle(NEW);
-    sim.world.bundle.release = "2026.1".into();
-    sim.world.bundle.service_defaults.insert("rabbitmqVersion".into(), "9.9".into());
+    sim.world.bundle = bundle(NEW).into();
+    sim.bundle().release = "2026.1".into();
+    sim.bundle().service_defaults.insert("rabbitmqVersion".into(), "9.9".into());
     sim.settle();
     assert_eq!(sim.writes, writes);
     assert_eq!(sim.status().available_version.as_deref(), Some(NEW));
@@ -59,7 +59,7 @@ fn an_operator_upgrade_alone_says_that_an_update_is_available_and_writes_nothing
 #[test]
 fn an_older_operator_offers_no_update() {
     let mut sim = Sim::installed(None, NEW);
-    sim.world.bundle = bundle(OLD);
+    sim.world.bundle = bundle(OLD).into();
     sim.settle();
     assert_eq!(sim.condition("MinorUpdateAvailable").0, Status::False);
 }
@@ -105,7 +105,7 @@ fn a_bad_target_during_the_installation_leaves_the_accepted_one_in_force() {
 fn a_newer_bundle_during_the_installation_does_not_change_its_target() {
     let mut sim = Sim::new(None, bundle(OLD));
     (0..3).for_each(|_| drop(sim.pass()));
-    sim.world.bundle = bundle(NEWER);
+    sim.world.bundle = bundle(NEWER).into();
     sim.settle();
     assert_eq!(sim.deployed(), Some(OLD));
 }
@@ -113,7 +113,7 @@ fn a_newer_bundle_during_the_installation_does_not_change_its_target() {
 #[test]
 fn a_missing_image_blocks_its_service_and_no_other() {
     let mut sim = Sim::new(None, bundle(OLD));
-    sim.world.bundle.images.remove("placementAPIImage");
+    sim.bundle().images.remove("placementAPIImage");
     sim.settle();
     assert!(!sim.exists("PlacementAPI", "placement") && sim.exists("Glance", "glance"));
     assert!(sim.condition("ContainerImagesKnown").2.contains("placementAPIImage"));
@@ -150,7 +150,7 @@ fn a_kind_that_is_not_installed_blocks_its_service_and_no_other() {
 #[test]
 fn a_bundle_without_a_version_says_what_to_set() {
     let mut sim = Sim::new(None, plan::release::Bundle::default());
-    sim.world.bundle.problems = vec!["OPENSTACK_RELEASE_VERSION: not set".into()];
+    sim.bundle().problems = vec!["OPENSTACK_RELEASE_VERSION: not set".into()];
     sim.settle();
     assert!(sim.condition("TargetVersionValid").2.contains("OPENSTACK_RELEASE_VERSION"));
     assert_eq!(sim.condition("Ready").0, Status::False);

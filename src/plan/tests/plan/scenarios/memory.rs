@@ -25,7 +25,7 @@ fn deleted_in_steady_state_it_takes_everything_back() {
 #[test]
 fn with_unknown_images_the_services_keep_what_they_have_and_a_condition_says_so() {
     let mut sim = Sim::installed(None, OLD);
-    sim.world.bundle = bundle(NEW);
+    sim.world.bundle = bundle(NEW).into();
     sim.settle();
     let before = sim.world.kinds.clone();
     sim.world.version = None;
@@ -63,7 +63,7 @@ fn deleted_in_the_middle_with_a_newer_operator_nothing_moves_until_a_known_targe
     sim.pass();
     sim.services();
     sim.world.version = None;
-    sim.world.bundle = bundle(NEWER);
+    sim.world.bundle = bundle(NEWER).into();
     let before = crate::support::random::Recipe::versions(&sim);
     sim.settle();
     assert_eq!(crate::support::random::Recipe::versions(&sim), before);
@@ -81,13 +81,13 @@ fn deleted_in_the_middle_with_a_newer_operator_nothing_moves_until_a_known_targe
     }
     assert!(!sim.notes.iter().any(|note| note.starts_with("StepStalled")), "{:#?}", sim.notes);
     for (bundle, reason) in [(bundle(NEWER), "UnknownVersion"), (bundle(OLD), "NotRevertible")] {
-        sim.world.bundle = bundle;
+        sim.world.bundle = bundle.into();
         sim.target(OLD);
         sim.settle();
         assert_eq!(sim.condition("TargetVersionValid").1, reason);
         assert_eq!(crate::support::random::Recipe::versions(&sim), before);
     }
-    sim.world.bundle = bundle(NEWER);
+    sim.world.bundle = bundle(NEWER).into();
     sim.target(NEWER);
     sim.finish();
     assert_eq!(sim.deployed(), Some(NEWER));
@@ -99,7 +99,7 @@ fn an_update_to_unknown_images_does_not_end_where_no_service_has_any() {
     let mut sim = Sim::updating(Some(&[]), OLD, NEW);
     sim.pass();
     sim.world.version = None;
-    sim.world.bundle = bundle(NEWER);
+    sim.world.bundle = bundle(NEWER).into();
     sim.settle();
     assert_eq!(sim.deployed(), Some(OLD));
     assert_eq!(sim.update().steps[0].state, StepState::Waiting);
@@ -170,9 +170,9 @@ fn many_versions_fit_into_the_status() {
     let mut sim = Sim::installed(None, OLD);
     let digest = "0123456789abcdef".repeat(4);
     for patch in 1..=60 {
-        sim.world.bundle = bundle(&format!("1.0.{patch}"));
+        sim.world.bundle = bundle(&format!("1.0.{patch}")).into();
         // As long as real ones.
-        for image in sim.world.bundle.images.values_mut() {
+        for image in sim.bundle().images.values_mut() {
             let name = image.rsplit('/').next().unwrap().split(':').next().unwrap().to_owned();
             *image = format!("quay.io/podified-antelope-centos9/openstack-{name}@sha256:{digest}");
         }

@@ -62,7 +62,7 @@ fn issue_1864_an_unchanged_ovn_image_needs_no_deployment_and_does_not_flap() {
     for images in sim.version().status.container_image_version_defaults.values_mut() {
         images.insert("ovnControllerImage".into(), same.clone());
     }
-    sim.world.bundle.images.insert("ovnControllerImage".into(), same);
+    sim.bundle().images.insert("ovnControllerImage".into(), same);
     sim.until(StepName::Rabbitmq);
     for _ in 0..3 {
         sim.pass();

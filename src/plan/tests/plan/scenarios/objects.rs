@@ -69,7 +69,7 @@ fn an_image_that_the_old_version_lacks_is_kept_and_one_that_the_new_lacks_is_nam
     sim.version().status.container_image_version_defaults.get_mut(OLD).unwrap().remove("glanceAPIImage");
     let defaults = &mut sim.version().status.container_image_version_defaults;
     defaults.get_mut(NEW).unwrap().remove("heatAPIImage");
-    sim.world.bundle.images.remove("heatAPIImage");
+    sim.bundle().images.remove("heatAPIImage");
     sim.until(StepName::Keystone);
     assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), image_of("glanceAPIImage", OLD));
     sim.settle();
@@ -191,7 +191,7 @@ fn an_update_waits_for_a_person_where_the_variant_changed() {
     let mut sim = Sim::new(None, crate::support::bundle(OLD));
     sim.cloud("/keystone/kind", json!("KeystoneAPI"));
     sim.settle();
-    sim.world.bundle = crate::support::bundle(NEW);
+    sim.world.bundle = crate::support::bundle(NEW).into();
     sim.settle();
     sim.target(NEW);
     sim.cloud("/keystone/kind", Value::Null);

@@ -183,7 +183,7 @@ fn a_stalled_step_that_is_stopped_is_held_and_begins_anew(#[case] stop: fn(&mut 
 #[test]
 fn a_preview_says_what_each_step_would_do() {
     let mut sim = Sim::installed(None, OLD);
-    sim.world.bundle = bundle(NEW);
+    sim.world.bundle = bundle(NEW).into();
     sim.world.nodesets = Objects::Known(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
     sim.settle();
     let preview = preview(&sim.world, NEW);

@@ -27,7 +27,7 @@ fn hash_asked_for(sim: &Sim) -> String {
 #[test]
 fn a_respin_is_held_then_confirmed_then_applied_in_order() {
     let mut sim = Sim::installed(None, OLD);
-    sim.world.bundle = respun(OLD);
+    sim.world.bundle = respun(OLD).into();
     let writes = sim.writes;
     sim.settle();
     assert_eq!((sim.writes, sim.condition("Ready").0), (writes, Status::True));
@@ -64,7 +64,7 @@ fn a_respin_that_waits_for_its_confirmation_never_stalls() {
     let mut sim = Sim::updating(None, OLD, NEW);
     sim.world.nodesets = Objects::Known(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
     sim.until(StepName::Dataplane);
-    sim.world.bundle = respun(NEW);
+    sim.world.bundle = respun(NEW).into();
     sim.pass();
     let hash = hash_asked_for(&sim);
     sim.tick(86_400);
@@ -82,7 +82,7 @@ fn a_respin_that_waits_for_its_confirmation_never_stalls() {
 fn a_respin_of_the_target_in_the_middle_is_held_too() {
     let mut sim = Sim::updating(None, OLD, NEW);
     sim.until(StepName::Controlplane);
-    sim.world.bundle = respun(NEW);
+    sim.world.bundle = respun(NEW).into();
     sim.pass();
     let hash = hash_asked_for(&sim);
     assert_eq!(sim.update().step, Some(StepName::Controlplane));
@@ -98,7 +98,7 @@ fn a_respin_of_the_target_in_the_middle_is_held_too() {
 fn a_respin_during_the_first_installation_is_taken_at_once() {
     let mut sim = Sim::new(None, bundle(OLD));
     (0..3).for_each(|_| drop(sim.pass()));
-    sim.world.bundle = respun(OLD);
+    sim.world.bundle = respun(OLD).into();
     sim.settle();
     assert_eq!(sim.deployed(), Some(OLD));
     assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), "respun.io/glanceapiimage:1.0.0");
@@ -108,7 +108,7 @@ fn a_respin_during_the_first_installation_is_taken_at_once() {
 fn a_respin_of_a_version_that_is_only_available_is_taken() {
     let mut sim = Sim::installed(None, OLD);
     for bundle in [bundle(NEW), respun(NEW)] {
-        sim.world.bundle = bundle;
+        sim.world.bundle = bundle.into();
         sim.settle();
         assert_eq!(sim.condition("ImageSetConfirmed").0, Status::True);
     }

@@ -152,7 +152,7 @@ fn the_history_is_bounded() {
     let mut sim = Sim::installed(Some(&["placement"]), OLD);
     for patch in 1..15 {
         let version = format!("1.0.{patch}");
-        sim.world.bundle = bundle(&version);
+        sim.world.bundle = bundle(&version).into();
         sim.settle();
         sim.target(&version);
         sim.finish();
@@ -166,7 +166,7 @@ fn the_history_is_bounded() {
 fn a_skipped_version_is_no_trouble() {
     let mut sim = Sim::updating(None, OLD, NEW);
     sim.target(OLD);
-    sim.world.bundle = bundle(NEWER);
+    sim.world.bundle = bundle(NEWER).into();
     sim.settle();
     sim.target(NEWER);
     sim.finish();

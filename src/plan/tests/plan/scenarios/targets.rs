@@ -27,7 +27,7 @@ fn refused(sim: &mut Sim, reason: &str) -> String {
 #[case("1.0")]
 fn an_unknown_version_is_refused_naming_the_known_ones(#[case] target: &str) {
     let mut sim = Sim::installed(Some(&["placement"]), OLD);
-    sim.world.bundle = bundle(NEW);
+    sim.world.bundle = bundle(NEW).into();
     sim.pass();
     let writes = sim.writes;
     sim.target(target);
@@ -56,7 +56,7 @@ fn rollback_is_refused_and_allowed_by_annotation_in_the_same_order() {
 fn a_newer_target_restarts_the_walk() {
     let mut sim = Sim::updating(None, OLD, NEW);
     sim.until(StepName::Keystone);
-    sim.world.bundle = bundle(NEWER);
+    sim.world.bundle = bundle(NEWER).into();
     sim.pass();
     sim.target(NEWER);
     sim.pass();
@@ -158,9 +158,9 @@ fn not_once_rabbitmq_or_mariadb_have_begun(#[case] step: StepName, #[case] named
 #[test]
 fn but_when_their_images_are_the_same() {
     let mut sim = Sim::installed(None, OLD);
-    sim.world.bundle = bundle(NEW);
+    sim.world.bundle = bundle(NEW).into();
     for image in ["rabbitmqImage", "mariadbImage"] {
-        sim.world.bundle.images.insert(image.into(), image_of(image, OLD));
+        sim.bundle().images.insert(image.into(), image_of(image, OLD));
     }
     sim.settle();
     sim.target(NEW);
@@ -198,7 +198,7 @@ fn keystone_goes_back_before_it_contracts(#[case] phase: &str, #[case] may: bool
 fn an_older_version_in_between_is_refused_during_an_update() {
     let mut sim = Sim::installed(Some(&["placement"]), OLD);
     for version in [NEW, NEWER] {
-        sim.world.bundle = bundle(version);
+        sim.world.bundle = bundle(version).into();
         sim.pass();
     }
     sim.target(NEWER);
@@ -224,7 +224,7 @@ fn a_begun_step_is_recorded_before_its_images_are_written() {
 #[test]
 fn an_empty_target_is_what_was_accepted_before_and_never_the_latest() {
     let mut sim = Sim::installed(Some(&["placement"]), OLD);
-    sim.world.bundle = bundle(NEW);
+    sim.world.bundle = bundle(NEW).into();
     sim.pass();
     sim.target("");
     sim.settle();

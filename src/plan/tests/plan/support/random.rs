@@ -77,7 +77,7 @@ impl Recipe {
         let mut sim = self.base();
         sim.world.nodesets =
             Objects::Known(self.nodesets.iter().enumerate().map(|(i, kind)| some_nodeset(i, *kind)).collect());
-        sim.world.bundle = bundle(NEW);
+        sim.world.bundle = bundle(NEW).into();
         sim.pass();
         if self.installed && self.rounds > 0 {
             sim.pass();
@@ -180,8 +180,7 @@ impl Recipe {
         }
         self.hostile(sim);
         if self.bundle != NEW {
-            sim.world.bundle =
-                if self.bundle.is_empty() { plan::release::Bundle::default() } else { bundle(self.bundle) };
+            sim.world.bundle = if self.bundle.is_empty() { Arc::default() } else { bundle(self.bundle).into() };
         }
     }
 

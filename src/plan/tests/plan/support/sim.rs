@@ -34,7 +34,7 @@ impl Sim {
         let world = World {
             now: epoch(),
             namespace: "openstack".into(),
-            bundle,
+            bundle: bundle.into(),
             version: None,
             control_plane: Some(Root {
                 meta,
@@ -60,7 +60,7 @@ impl Sim {
     /// The same with a newer bundle, and the target set to it.
     pub fn updating(sections: Option<&[&str]>, from: &str, to: &str) -> Self {
         let mut sim = Self::installed(sections, from);
-        sim.world.bundle = bundle(to);
+        sim.world.bundle = bundle(to).into();
         sim.settle();
         sim.target(to);
         sim
@@ -210,6 +210,11 @@ impl Sim {
     pub fn spec(&mut self) -> &mut OpenStackVersionSpec {
         self.version().meta.generation += 1;
         self.version().spec.as_mut().unwrap()
+    }
+
+    /// The bundle of the running operator, to be changed.
+    pub fn bundle(&mut self) -> &mut Bundle {
+        Arc::make_mut(&mut self.world.bundle)
     }
 
     pub fn target(&mut self, target: &str) {
