@@ -212,4 +212,5 @@ async fn a_target_goes_back_while_nothing_that_keeps_data_has_moved_and_not_late
     assert_eq!(moved(&cloud.objects().await, NEW), Vec::<String>::new());
     assert_eq!(cloud.version().await.metadata.name.as_deref(), Some(NAME));
     cloud.event("UpdateAborted", "returning to 1.0.0").await;
+    cloud.event("UpdateReturned", "1.0.0 is deployed as it was before").await;
 }

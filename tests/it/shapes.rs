@@ -2,6 +2,7 @@
 //! completes.
 
 use api::{step::StepName, version::StepState};
+use kube::api::DeleteParams;
 use rstest::rstest;
 use serde_json::{Value, json};
 use testbed::fixtures;
@@ -167,4 +168,23 @@ async fn a_cloud_with_the_upstream_keystone_kind_updates_it_at_keystones_step() 
     recorder.assert_walk(OLD, NEW).await;
     let keystone = cloud.get("KeystoneAPI", "keystone").await;
     assert_eq!(keystone["spec"]["containerImage"], json!(release(NEW).images["keystoneAPIImage"]));
+}
+
+/// The line that a control plane may lose is the one that upstream's samples lack.
+#[tokio::test]
+async fn a_keystone_of_the_other_kind_stays_until_a_person_decides() {
+    let mut cloud = Cloud::installed("variant", json!({"keystone": {"kind": "KeystoneAPI"}})).await;
+    let before = cloud.get("KeystoneAPI", "keystone").await;
+    cloud.patch_plane(json!({"keystone": {"kind": Value::Null}})).await;
+    let blocked =
+        |status: &_| line(status, "keystone").message.contains("delete KeystoneAPI/keystone to get Keystone/");
+    cloud.until("the other kind is named", blocked).await;
+    cloud.upgrade_operator(&release(NEW)).await;
+    cloud.target(NEW).await;
+    cloud.step_says(StepName::Keystone, StepState::Waiting, "set it to KeystoneAPI to keep KeystoneAPI/keystone").await;
+    cloud.fence().await;
+    assert_eq!(cloud.get("KeystoneAPI", "keystone").await["metadata"]["generation"], before["metadata"]["generation"]);
+    cloud.api("KeystoneAPI").delete("keystone", &DeleteParams::default()).await.unwrap();
+    cloud.deployed(NEW).await;
+    assert!(carries(&cloud.get("Keystone", "keystone").await, NEW));
 }

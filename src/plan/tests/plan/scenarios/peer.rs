@@ -20,9 +20,9 @@ fn with_nodeset(image: &str, same_default: bool) -> Sim {
     let mut status = Sim::deployed_with(OLD);
     status["containerImages"]["OvnControllerImage"] = json!(image);
     sim.world.nodesets = Objects::Known(vec![nodeset("edpm", 1, status)]);
-    sim.world.bundle = bundle(NEW);
+    sim.world.bundle = bundle(NEW).into();
     if same_default {
-        sim.world.bundle.images.insert(OVN.into(), image_of(OVN, OLD));
+        sim.bundle().images.insert(OVN.into(), image_of(OVN, OLD));
     }
     sim
 }
