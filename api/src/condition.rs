@@ -79,6 +79,38 @@ pub enum Reason {
     NotSupported,
     /// The object is missing.
     NotFound,
+    /// `Keystone`: neither `spec.release` nor the tag says which release the image is (seed 000's event).
+    VersionParseError,
+    /// `Keystone`: the target is older than what is installed (seed 000).
+    DowngradeNotSupported,
+    /// `Keystone`: a release in between may not be left out (seed 000).
+    UpgradePathInvalid,
+    /// `Keystone`: another target was set in the middle of an upgrade.
+    UpgradeTargetChanged,
+    /// A Job failed; the message has what it said.
+    JobFailed,
+    /// A Job took longer than its deadline.
+    DeadlineExceeded,
+    /// The database cannot be reached.
+    DatabaseUnreachable,
+    /// The database refuses the user or the password.
+    DatabaseAccessDenied,
+    /// A schema change stopped half-way: repeating it fails for ever.
+    PartiallyApplied,
+    /// The schema is newer than the image.
+    SchemaAhead,
+    /// An image cannot be pulled.
+    ImagePull,
+    /// A Secret, or a key of it, is missing.
+    SecretMissing,
+    /// The keys were made once and are gone: new ones would make what they encrypted unreadable.
+    KeysLost,
+    /// Something else uses the same database.
+    DatabaseInUse,
+    /// A backup is asked for and there is none.
+    BackupFailed,
+    /// Issuing or validating a token failed.
+    VerificationFailed,
 }
 
 /// One condition of a root object.

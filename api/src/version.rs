@@ -303,7 +303,7 @@ pub(crate) fn readable_items<'de, D: Deserializer<'de>, T: DeserializeOwned>(fro
 }
 
 /// A value that this version of the operator cannot read counts as absent.
-fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
+pub(crate) fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
     let value = Option::<serde_json::Value>::deserialize(from)?;
     Ok(value.and_then(|value| serde_json::from_value(value).ok()))
 }

@@ -6,4 +6,6 @@
 
 pub mod gate;
 pub mod json;
+pub mod keystone;
+pub mod machine;
 pub mod release;

@@ -1,0 +1,71 @@
+//! The keystone controller's decisions: which step of an installation or upgrade comes next, what every object shall
+//! be now, and what the `Keystone` says about it.
+//!
+//! ```text
+//! World -> target   which image is wanted, and may it be gone to     (refusals are made here)
+//!       -> course   where the machine is on record, and where it goes
+//!       -> steps    the tables: what each step waits for and writes
+//!       -> server   Deployment, Service, PDB, HPA: reconciled in every step
+//!       -> jobs     one Job for each step that needs one; one writer of the schema at a time
+//!       -> report   the status and the notes
+//! ```
+
+mod config;
+mod course;
+mod failure;
+mod jobs;
+mod keys;
+mod report;
+mod server;
+mod steps;
+mod target;
+mod world;
+
+use api::keystone::{KeystoneSpec, KeystoneStatus};
+
+pub use world::{
+    Action, COMPONENT, DEPLOYMENT, HPA, INSTANCE, JOB, KINDS, Note, NoteReason, Other, PDB, POD, Plan, Refusal,
+    SCHEMA_WRITER, SECRET, SERVICE, World, kind_named,
+};
+
+use course::Course;
+use target::{Place, Target};
+
+/// Everything that the parts below share: the world, and what was decided so far.
+pub(crate) struct Scene<'a> {
+    pub(crate) world: &'a World,
+    /// The wish, when it can be read.
+    pub(crate) spec: Option<&'a KeystoneSpec>,
+    /// The status as it was observed: what is on record.
+    pub(crate) before: &'a KeystoneStatus,
+    pub(crate) target: Target,
+}
+
+impl Scene<'_> {
+    /// Where the installation or upgrade on record goes to.
+    pub(crate) fn to(&self) -> Option<&Place> {
+        self.target.course.to()
+    }
+
+    /// Where it comes from; `None` for an installation.
+    pub(crate) fn from(&self) -> Option<&Place> {
+        self.target.course.from()
+    }
+}
+
+/// Decides. Total: any world has a plan.
+pub fn plan(world: &World) -> Plan {
+    let scene = Scene {
+        world,
+        spec: world.keystone.spec.as_ref().ok(),
+        before: &world.keystone.status,
+        target: target::decide(world),
+    };
+    let course = Course::plan(&scene);
+    let mut actions = keys::actions(&scene);
+    actions.extend(server::actions(&scene));
+    actions.extend(course.actions.iter().cloned());
+    let status = report::status(&scene, &course);
+    let notes = report::notes(&scene, &course, &status);
+    Plan { status, actions, notes, next: course.next }
+}

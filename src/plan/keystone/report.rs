@@ -1,0 +1,253 @@
+//! The status and the notes, as projections of what was decided.
+
+use api::{
+    condition::{self, READY, Reason, Severity, Status, Verdict},
+    keystone::{KeystoneStatus, Strategy, UpgradeHistoryEntry, UpgradeResult, UpgradeStep},
+    version::HISTORY_MAX,
+};
+
+use super::{
+    Scene,
+    course::Course,
+    keys, server, steps,
+    target::{self, Place},
+    world::{Note, NoteReason},
+};
+use crate::machine::{Failure, Progress};
+
+/// The whole status.
+pub(crate) fn status(scene: &Scene<'_>, course: &Course) -> KeystoneStatus {
+    let before = scene.before;
+    let installed = installed(scene, course);
+    let upgrade = course.upgrade.as_ref();
+    let mut status = KeystoneStatus {
+        conditions: Vec::new(),
+        observed_generation: Some(scene.world.keystone.meta.generation),
+        installed_release: installed
+            .map(|place| place.release.to_string())
+            .or_else(|| before.installed_release.clone()),
+        installed_image: installed.map(|place| place.image.clone()).or_else(|| before.installed_image.clone()),
+        target_release: upgrade.map(|upgrade| upgrade.to.clone()),
+        upgrade_phase: upgrade
+            .filter(|upgrade| !upgrade.from.is_empty())
+            .and_then(|upgrade| steps::phase(upgrade.step)),
+        upgrade: course.upgrade.clone(),
+        schema_release: schema_release(scene, course),
+        endpoint: Some(endpoint(scene)),
+        ready_replicas: server::ready_replicas(scene),
+        keys_created: before.keys_created || keys::exist(scene),
+        history: history(&before.history, course.ended.clone()),
+    };
+    status.conditions = condition::fold(verdicts(scene, course, &status), &before.conditions, scene.world.now);
+    status
+}
+
+fn endpoint(scene: &Scene<'_>) -> String {
+    let public = scene.spec.and_then(|spec| spec.bootstrap.public_endpoint.clone());
+    public.unwrap_or_else(|| server::endpoint(scene))
+}
+
+/// What is installed with this pass, when that changes.
+fn installed<'a>(scene: &'a Scene<'_>, course: &Course) -> Option<&'a Place> {
+    let ended = course.ended.as_ref()?;
+    matches!(ended.result, UpgradeResult::Installed | UpgradeResult::Completed).then(|| scene.to())?
+}
+
+/// A release that the schema has and the pods do not: an aborted upgrade leaves it behind.
+fn schema_release(scene: &Scene<'_>, course: &Course) -> Option<String> {
+    let running = scene.before.upgrade.as_ref();
+    match course.ended.as_ref().map(|ended| ended.result) {
+        Some(UpgradeResult::Aborted) => running
+            .filter(|running| running.expanded)
+            .map(|running| running.to.clone())
+            .or_else(|| scene.before.schema_release.clone()),
+        Some(UpgradeResult::Completed | UpgradeResult::Installed) => None,
+        _ => scene.before.schema_release.clone(),
+    }
+}
+
+fn history(before: &[UpgradeHistoryEntry], ended: Option<UpgradeHistoryEntry>) -> Vec<UpgradeHistoryEntry> {
+    let mut history: Vec<_> = before.iter().cloned().chain(ended).collect();
+    let surplus = history.len().saturating_sub(HISTORY_MAX);
+    history.drain(..surplus);
+    history
+}
+
+type Verdicts = Vec<(String, Verdict)>;
+
+fn verdicts(scene: &Scene<'_>, course: &Course, status: &KeystoneStatus) -> Verdicts {
+    let failure = course.failure.clone().or_else(|| keys::trouble(scene)).or_else(|| serving_failure(scene, course));
+    let degraded = match &failure {
+        Some(failure) => Verdict {
+            status: Status::True,
+            severity: Severity::Warning,
+            reason: failure.reason,
+            message: failure.message.clone(),
+        },
+        None => Verdict::no(Severity::None, Reason::Ready, "nothing is wrong"),
+    };
+    vec![
+        (READY.to_owned(), ready(scene, course, failure.as_ref())),
+        ("Available".to_owned(), available(scene, course, status)),
+        ("Progressing".to_owned(), progressing(scene, course)),
+        ("Degraded".to_owned(), degraded),
+        ("KeysReady".to_owned(), keys_ready(scene)),
+        ("TargetReleaseValid".to_owned(), target_valid(scene)),
+    ]
+}
+
+/// What keeps the pods from being as they shall be while nothing is under way.
+fn serving_failure(scene: &Scene<'_>, course: &Course) -> Option<Failure> {
+    let target::Course::Steady { at } = &scene.target.course else { return None };
+    match server::rollout(scene, at) {
+        Progress::Failed(failure) if course.upgrade.is_none() => Some(failure),
+        _ => None,
+    }
+}
+
+fn target_valid(scene: &Scene<'_>) -> Verdict {
+    match (&scene.target.refusal, scene.to()) {
+        (Some(refusal), _) => Verdict::no(Severity::Warning, refusal.reason, refusal.message.clone()),
+        (None, Some(to)) => Verdict::yes(format!("{} is {}", to.image, to.release)),
+        (None, None) => Verdict::unknown("spec.image: nothing is installed and nothing is wanted"),
+    }
+}
+
+fn keys_ready(scene: &Scene<'_>) -> Verdict {
+    match keys::trouble(scene) {
+        Some(trouble) => Verdict::no(Severity::Error, trouble.reason, trouble.message),
+        None if keys::exist(scene) => Verdict::yes("the keys for tokens and credentials are there"),
+        None => Verdict::no(Severity::Info, Reason::Requested, "the keys are being made"),
+    }
+}
+
+/// False until what is wanted is fully installed.
+fn ready(scene: &Scene<'_>, course: &Course, failure: Option<&Failure>) -> Verdict {
+    if let Some(failure) = failure {
+        return Verdict::no(Severity::Warning, failure.reason, failure.message.clone());
+    }
+    if let Some(refusal) = &scene.target.refusal {
+        return Verdict::no(Severity::Warning, refusal.reason, refusal.message.clone());
+    }
+    if let Some(upgrade) = &course.upgrade {
+        let text = format!("step {} to {}: {}", upgrade.step, upgrade.to_image, upgrade.message);
+        return Verdict::no(Severity::Info, Reason::Requested, text);
+    }
+    match &scene.target.course {
+        target::Course::Steady { at } => match server::rollout(scene, at) {
+            Progress::Done => Verdict::yes(format!("{} is installed", at.image)),
+            Progress::Running(message) => Verdict::no(Severity::Info, Reason::Requested, message),
+            Progress::Failed(failure) => Verdict::no(Severity::Warning, failure.reason, failure.message),
+        },
+        _ => Verdict::no(Severity::Info, Reason::Requested, "status.installedImage follows with the next pass"),
+    }
+}
+
+/// Whether users are served: says nothing about what is under way.
+fn available(scene: &Scene<'_>, course: &Course, status: &KeystoneStatus) -> Verdict {
+    let ready = status.ready_replicas;
+    if ready > 0 {
+        return Verdict::yes(format!("{ready} pods serve"));
+    }
+    let offline = scene.spec.is_some_and(|spec| spec.upgrade.strategy == Strategy::Offline);
+    let stopped = course.upgrade.as_ref().is_some_and(|upgrade| steps::is_stopped(scene, upgrade.step));
+    if offline && stopped {
+        return Verdict::no(Severity::Info, Reason::Requested, "stopped, as spec.upgrade.strategy Offline asks for");
+    }
+    let text = format!("Deployment/{}: status.readyReplicas should be at least 1, is 0", scene.world.name());
+    Verdict::no(Severity::Warning, Reason::Error, text)
+}
+
+fn progressing(scene: &Scene<'_>, course: &Course) -> Verdict {
+    match &course.upgrade {
+        Some(upgrade) => {
+            let what = if upgrade.from.is_empty() { "installing" } else { "upgrading to" };
+            let text = format!(
+                "{what} {}: step {}, attempt {}: {}",
+                upgrade.to_image, upgrade.step, upgrade.attempt, upgrade.message
+            );
+            Verdict { reason: Reason::Requested, ..Verdict::yes(text) }
+        }
+        None => match scene.target.refusal {
+            Some(_) => Verdict::no(
+                Severity::None,
+                Reason::NotNeeded,
+                "what spec.image asks for is refused; see TargetReleaseValid",
+            ),
+            None => Verdict::no(Severity::None, Reason::NotNeeded, "nothing is under way"),
+        },
+    }
+}
+
+/// What is worth an Event: the differences between the status before and the status after.
+pub(crate) fn notes(scene: &Scene<'_>, course: &Course, after: &KeystoneStatus) -> Vec<Note> {
+    let before = scene.before;
+    let mut notes = Vec::new();
+    let mut note = |warning, reason, message: String| notes.push(Note { warning, reason, message });
+    if after.keys_created && !before.keys_created {
+        note(false, NoteReason::FernetKeysGenerated, format!("Secret/{}-fernet-keys", scene.world.name()));
+        note(false, NoteReason::CredentialKeysGenerated, format!("Secret/{}-credential-keys", scene.world.name()));
+    }
+    if let (None, Some(upgrade)) = (&before.upgrade, &after.upgrade)
+        && !upgrade.from.is_empty()
+    {
+        note(false, NoteReason::UpgradeInitiated, format!("from {} to {}", upgrade.from_image, upgrade.to_image));
+    }
+    if let Some(step) = course.completed {
+        let what = before.upgrade.as_ref().map(|upgrade| upgrade.to_image.clone()).unwrap_or_default();
+        note(false, words(step).0, format!("step {step}: {what}"));
+    }
+    if let Some(ended) = &course.ended {
+        let reason = match ended.result {
+            UpgradeResult::Installed => NoteReason::Installed,
+            UpgradeResult::Completed => NoteReason::UpgradeComplete,
+            UpgradeResult::Aborted => NoteReason::UpgradeAborted,
+            UpgradeResult::Superseded => NoteReason::UpgradeRetargeted,
+        };
+        note(false, reason, format!("from {} to {}", ended.from, ended.to));
+    }
+    let failed = |status: &KeystoneStatus| {
+        status
+            .upgrade
+            .as_ref()
+            .and_then(|upgrade| Some((upgrade.step, upgrade.attempt, upgrade.failure.as_ref()?.reason)))
+    };
+    if let (Some(upgrade), true) = (&after.upgrade, failed(before) != failed(after))
+        && let Some(failure) = &upgrade.failure
+    {
+        note(true, words(upgrade.step).1, failure.message.clone());
+    }
+    if let Some(refusal) = &scene.target.refusal {
+        let known = condition::find(&before.conditions, "TargetReleaseValid");
+        if known.is_none_or(|known| known.reason != refusal.reason || known.message != refusal.message) {
+            note(true, refused(refusal.reason), refusal.message.clone());
+        }
+    }
+    notes
+}
+
+fn refused(reason: Reason) -> NoteReason {
+    match reason {
+        Reason::VersionParseError => NoteReason::VersionParseError,
+        Reason::DowngradeNotSupported => NoteReason::DowngradeNotSupported,
+        Reason::UpgradePathInvalid => NoteReason::UpgradePathInvalid,
+        Reason::UpgradeTargetChanged => NoteReason::UpgradeTargetChanged,
+        _ => NoteReason::Refused,
+    }
+}
+
+/// The words for a step that is done, and for one that failed.
+fn words(step: UpgradeStep) -> (NoteReason, NoteReason) {
+    match step {
+        UpgradeStep::Installing => (NoteReason::DatabaseSynced, NoteReason::DBSyncFailed),
+        UpgradeStep::Bootstrapping => (NoteReason::BootstrapComplete, NoteReason::BootstrapFailed),
+        UpgradeStep::Preparing => (NoteReason::PreparationComplete, NoteReason::PreparationFailed),
+        UpgradeStep::Stopping => (NoteReason::Stopped, NoteReason::StopFailed),
+        UpgradeStep::BackingUp => (NoteReason::BackupComplete, NoteReason::BackupFailed),
+        UpgradeStep::Expanding => (NoteReason::ExpandComplete, NoteReason::ExpandFailed),
+        UpgradeStep::Migrating => (NoteReason::MigrateComplete, NoteReason::MigrateFailed),
+        UpgradeStep::RollingUpdate => (NoteReason::DeploymentRolloutComplete, NoteReason::RolloutFailed),
+        UpgradeStep::Verifying => (NoteReason::VerificationComplete, NoteReason::VerificationFailed),
+        UpgradeStep::Contracting => (NoteReason::ContractComplete, NoteReason::ContractFailed),
+    }
+}
