@@ -64,12 +64,20 @@ pub enum CallError {
     /// No answer in time.
     #[error("no answer from the API server within {}s", Deadlines::get().call.as_secs())]
     Deadline,
+    /// An object of that name is somebody else's.
+    #[error("it is there already and has no label {0}; delete or rename it, or set the label to hand it over")]
+    NotOurs(String),
 }
 
 impl CallError {
     /// Whether the write was based on an outdated view: planning again is the answer.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Api(kube::Error::Api(status)) if status.is_conflict())
+    }
+
+    /// Whether an object of that name is there already.
+    pub fn is_already_exists(&self) -> bool {
+        matches!(self, Self::Api(kube::Error::Api(status)) if status.is_already_exists())
     }
 
     /// Whether the object is gone.

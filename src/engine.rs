@@ -6,7 +6,7 @@
 //!                                        -> nothing to report   -> act
 //! ```
 //!
-//! Nothing is done before it is on record: which steps an update has touched is remembered first, and a pass that was
+//! Nothing is done for an object before it is on record there: which steps an update has touched is remembered first, and a pass that was
 //! planned on an outdated object fails there, before it acts. What fails in the act is reported by the next pass. See
 //! `hack/adr/0003`.
 
@@ -35,7 +35,7 @@ pub struct Watched {
     pub label: Option<String>,
 }
 
-/// What a pass is to write, and when to look again.
+/// What a pass is to write for one root object (or for several that belong together), and when to look again.
 #[derive(Default)]
 pub struct Intent {
     /// The statuses, before everything else.
@@ -55,8 +55,9 @@ pub trait Controller: Send + Sync + 'static {
     fn watched(&self) -> Vec<Watched>;
 
     /// Decides what to write in a namespace. `failures` are the last errors of writes that did not succeed yet, by
-    /// `Kind/name`. `None` when the namespace is not this controller's.
-    fn decide(&self, cache: &Cache, namespace: &str, failures: &Failures, now: Timestamp) -> Option<Intent>;
+    /// `Kind/name`. The intents do not depend on each other: a status that cannot be written keeps only the writes of its
+    /// own intent from being made. None when the namespace is not this controller's.
+    fn decide(&self, cache: &Cache, namespace: &str, failures: &Failures, now: Timestamp) -> Vec<Intent>;
 }
 
 /// The last errors of writes that did not succeed yet, by `Kind/name`.

@@ -1,18 +1,19 @@
 //! `run`: the operator itself.
 
-use std::time::Duration;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
+use plan::release::Bundle;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
-    task::JoinError,
+    task::{JoinError, JoinSet},
 };
 
 use crate::{
     client::{self, Deadlines},
     config,
-    controllers::{Name, Release},
+    controllers::{Keystone, Name, Release},
     engine::{self, Options},
     leader::{self, Election, LEASE, Leadership, Leading},
 };
@@ -22,7 +23,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The controllers to run.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "release", env = "CONTROLLERS")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "release,keystone", env = "CONTROLLERS")]
     controllers: Vec<Name>,
     /// Watch only this namespace; all of them when absent or empty.
     #[arg(long, env = "WATCH_NAMESPACE")]
@@ -76,12 +77,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let options = Options { client, scope, instance: identity, leading: leadership.leading(), stopping };
     let leading = leadership.leading();
-    let mut controllers = tokio::spawn(async move {
-        // One controller exists so far; the others take their place beside it.
-        if args.controllers.contains(&Name::Release) {
-            engine::run(Release { bundle: bundle.into() }, options).await;
-        }
-    });
+    let mut controllers = tokio::spawn(run_all(args.controllers, bundle, options));
     let ended = tokio::select! {
         ended = until_the_end(leading) => ended,
         ended = &mut controllers => End::Failed(ended),
@@ -101,6 +97,31 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         // A leader that does nothing would keep the others from doing it.
         End::Failed(Ok(())) => bail!("the controllers ended by themselves"),
         End::Failed(Err(error)) => Err(error).context("a controller failed"),
+    }
+}
+
+/// Runs the controllers side by side. One that ends ends the others: a process that does half of its work would keep
+/// another replica from doing all of it.
+async fn run_all(names: Vec<Name>, bundle: Bundle, options: Options) {
+    let mut running: JoinSet<()> = JoinSet::new();
+    let mut stopping = options.stopping.clone();
+    let bundle = Arc::new(bundle);
+    for name in names.into_iter().collect::<HashSet<_>>() {
+        let options = options.clone();
+        match name {
+            Name::Release => running.spawn(engine::run(Release { bundle: Arc::clone(&bundle) }, options)),
+            Name::Keystone => running.spawn(engine::run(Keystone, options)),
+        };
+    }
+    while let Some(ended) = running.join_next().await {
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            std::panic::resume_unwind(error.into_panic());
+        }
+        if !*stopping.borrow_and_update() {
+            return;
+        }
     }
 }
 

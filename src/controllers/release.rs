@@ -10,11 +10,10 @@ use api::{
     service::{self, Kind},
 };
 use jiff::Timestamp;
-use kube::runtime::events::{Event, EventType};
-use plan::release::{About, Action, Bundle, Kinds, Meta, Note, Objects, Plan, Root, Surplus, World, kind_key, plan};
-use serde::{Serialize, de::DeserializeOwned};
+use plan::release::{About, Action, Bundle, Kinds, Plan, Surplus, World, kind_key, plan};
 use serde_json::{Value, json};
 
+use super::object::{event, meta, objects, root, status_write};
 use crate::engine::{Cache, Controller, Failures, Intent, Seen, Status, Watched, Write};
 
 const VERSION: Kind =
@@ -56,13 +55,13 @@ impl Controller for Release {
         Self::kinds()
     }
 
-    fn decide(&self, cache: &Cache, namespace: &str, failures: &Failures, now: Timestamp) -> Option<Intent> {
+    fn decide(&self, cache: &Cache, namespace: &str, failures: &Failures, now: Timestamp) -> Vec<Intent> {
         if let Some((kind, reason)) = unreadable(cache) {
             tracing::error!(namespace, kind, reason, "nothing is decided while this kind cannot be read");
-            return None;
+            return Vec::new();
         }
-        let world = world(cache, namespace, self.bundle.clone(), failures, now)?;
-        Some(intent(&world, plan(&world)))
+        let world = world(cache, namespace, self.bundle.clone(), failures, now);
+        world.map(|world| intent(&world, plan(&world))).into_iter().collect()
     }
 }
 
@@ -116,43 +115,9 @@ fn kinds(cache: &Cache, namespace: &str) -> Kinds {
     service::kinds().iter().map(|kind| (kind_key(kind), objects(cache, kind, namespace))).collect()
 }
 
-fn objects(cache: &Cache, kind: &Kind, namespace: &str) -> Objects {
-    match cache.seen(kind) {
-        Seen::Synced => Objects::Known(cache.objects(kind, namespace)),
-        Seen::Absent => Objects::Absent,
-        Seen::Unreadable(reason) => Objects::Unreadable(reason),
-        Seen::Pending => Objects::Unreadable("its watch has not answered yet".to_owned()),
-    }
-}
-
 fn oldest_first(mut objects: Vec<Arc<DynamicObject>>) -> Vec<Arc<DynamicObject>> {
     objects.sort_by_key(|object| (object.metadata.creation_timestamp.clone(), object.metadata.name.clone()));
     objects
-}
-
-fn meta(object: &DynamicObject) -> Meta {
-    let metadata = object.metadata.clone();
-    Meta {
-        name: metadata.name.unwrap_or_default(),
-        uid: metadata.uid.unwrap_or_default(),
-        generation: metadata.generation.unwrap_or_default(),
-        resource_version: metadata.resource_version.unwrap_or_default(),
-        annotations: metadata.annotations.unwrap_or_default(),
-        owners: metadata.owner_references.unwrap_or_default().into_iter().map(|owner| owner.uid).collect(),
-        deleting: metadata.deletion_timestamp.is_some(),
-    }
-}
-
-/// A spec that does not parse says so; a status that does not parse counts as empty: it is only a report.
-fn root<S: DeserializeOwned + Default, T: DeserializeOwned + Default>(object: &DynamicObject) -> Root<S, T> {
-    let spec = match object.data.get("spec") {
-        None | Some(Value::Null) => Ok(S::default()),
-        Some(spec) => {
-            serde_path_to_error::deserialize(spec).map_err(|error| format!("spec.{}: {}", error.path(), error.inner()))
-        }
-    };
-    let status = object.data.get("status").and_then(|status| T::deserialize(status).ok()).unwrap_or_default();
-    Root { meta: meta(object), spec, status }
 }
 
 fn surplus(kind: &Kind, object: &DynamicObject) -> Surplus {
@@ -186,26 +151,11 @@ fn intent(world: &World, plan: Plan) -> Intent {
             About::ControlPlane => CONTROL_PLANE,
         };
         if let Some(status) = changed.iter_mut().find(|status| status.kind == kind) {
-            status.events.push(event(note));
+            status.events.push(event(note.warning, note.reason.to_string(), note.message));
         }
     }
     let writes = actions.into_iter().filter_map(|action| write(world, action)).collect();
     Intent { statuses: changed, writes, next }
-}
-
-/// A status is written only when it says something new.
-fn status_write<T: Serialize + PartialEq>(kind: Kind, meta: &Meta, before: &T, after: &T) -> Option<Status> {
-    if before == after {
-        return None;
-    }
-    Some(Status {
-        kind,
-        name: meta.name.clone(),
-        resource_version: meta.resource_version.clone(),
-        status: serde_json::to_value(after).unwrap_or_default(),
-        can_wait: false,
-        events: Vec::new(),
-    })
 }
 
 /// Whether the two differ only in what the services say: not in what an `OpenStackVersion` that is created again takes
@@ -246,25 +196,4 @@ fn write(world: &World, action: Action) -> Option<Write> {
         }
         Action::Delete { service, name, uid } => Write::Delete { kind: service::find(&service)?.kind, name, uid },
     })
-}
-
-fn event(note: Note) -> Event {
-    Event {
-        type_: if note.warning { EventType::Warning } else { EventType::Normal },
-        reason: note.reason.to_string(),
-        note: Some(shortened(note.message)),
-        action: "Reconcile".to_owned(),
-        secondary: None,
-    }
-}
-
-/// The API server takes at most 1024 bytes.
-fn shortened(mut text: String) -> String {
-    const LONGEST: usize = 1000;
-    if text.len() > LONGEST {
-        let end = (0..=LONGEST).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-        text.truncate(end);
-        text.push_str("...");
-    }
-    text
 }

@@ -1,7 +1,7 @@
 //! One pass over one namespace.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
@@ -81,22 +81,23 @@ impl<C: Controller> Passes<C> {
     /// Reports until nothing is left that must be said first, then acts: what a plan does is on record before it is done.
     async fn pass(&self, namespace: &str, memory: &mut Memory) -> Again {
         for _ in 0..ROUNDS {
-            let Some(intent) = self.decide(namespace, &memory.backoff) else { return Again::default() };
-            let Intent { statuses, writes, next } = intent;
-            let (statuses, later) = memory.due(statuses, !writes.is_empty(), Instant::now());
-            if statuses.is_empty() {
-                let again = self.act(namespace, &writes, &mut memory.backoff).await;
-                return Again { at: [again.at, later, next.map(instant_of)].into_iter().flatten().min() };
+            let mut round = Round::new(self.decide(namespace, &memory.backoff), memory, Instant::now());
+            if round.unsaid.is_empty() {
+                return round.again(self.act(namespace, &round, &mut memory.backoff).await);
             }
-            let reported = self.report(namespace, statuses, &mut memory.backoff).await;
+            let mut outcomes = Outcomes::default();
+            for statuses in std::mem::take(&mut round.unsaid) {
+                outcomes.add(self.report(namespace, statuses, &mut memory.backoff).await);
+            }
             memory.reported(Instant::now());
-            match reported {
-                // The cache has the answer: the next plan starts from what is on record now.
-                Reported::Written => {}
-                // Someone changed the object in between: the watch brings it, and the plan is made anew.
-                Reported::Outdated => return Again { at: Some(Instant::now() + OUTDATED) },
-                // What is not remembered must not be done.
-                Reported::Failed => return Again { at: memory.backoff.next() },
+            // The cache has the answers: the next plan starts from what is on record now.
+            if !outcomes.written {
+                // What is not remembered must not be done; what is, does not wait for it.
+                let acted = self.act(namespace, &round, &mut memory.backoff).await;
+                // Someone changed an object in between: the watch brings it, and the plan is made anew.
+                let outdated = outcomes.outdated.then(|| Instant::now() + OUTDATED);
+                let next = [acted.at, outdated, memory.backoff.next()].into_iter().flatten().min();
+                return round.again(Again { at: next });
             }
         }
         // Things change faster than they can be told: others get their turn in between.
@@ -104,11 +105,10 @@ impl<C: Controller> Passes<C> {
     }
 
     /// Makes the writes that may be tried now, a few at a time: they do not depend on each other.
-    async fn act(&self, namespace: &str, writes: &[Write], backoff: &mut Backoff) -> Again {
-        let wanted: Vec<String> = writes.iter().map(Write::key).collect();
-        let mut news = backoff.retain(|key| wanted.iter().any(|wanted| wanted == key));
+    async fn act(&self, namespace: &str, round: &Round, backoff: &mut Backoff) -> Again {
+        let mut news = backoff.retain(|key| round.wanted.contains(key));
         let start = Instant::now();
-        let due = writes.iter().zip(wanted).filter(|(_, key)| backoff.may_try(key, start));
+        let due = round.writes.iter().map(|write| (write, write.key())).filter(|(_, key)| backoff.may_try(key, start));
         let due: Vec<_> = due.map(|(write, key)| self.make(namespace, write, key)).collect();
         let mut made = stream::iter(due).buffer_unordered(AT_ONCE);
         while let Some((key, result)) = made.next().await {
@@ -140,7 +140,7 @@ impl<C: Controller> Passes<C> {
         self.leading.now() && !*self.stopping.borrow()
     }
 
-    fn decide(&self, namespace: &str, backoff: &Backoff) -> Option<Intent> {
+    fn decide(&self, namespace: &str, backoff: &Backoff) -> Vec<Intent> {
         let now = Timestamp::now();
         // Whole seconds, as the API server keeps them: a status is then equal to what is read back.
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
@@ -207,6 +207,58 @@ const LAPSED: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// How often a pass plans again after its own reports. A plan is quiet after one report; more is a change in between.
 const ROUNDS: usize = 4;
+
+/// What is to be done in one round of a pass.
+struct Round {
+    /// The writes of the intents whose statuses are on record.
+    writes: Vec<Write>,
+    /// The statuses that must be said first, by intent.
+    unsaid: Vec<Vec<Status>>,
+    /// The keys of everything that is wanted: the failures of anything else are forgotten.
+    wanted: HashSet<String>,
+    /// When to look again although nothing changed.
+    next: Option<Instant>,
+}
+
+impl Round {
+    fn new(intents: Vec<Intent>, memory: &Memory, now: Instant) -> Self {
+        let mut round = Self { writes: Vec::new(), unsaid: Vec::new(), wanted: HashSet::new(), next: None };
+        for Intent { statuses, writes, next } in intents {
+            round.wanted.extend(writes.iter().map(Write::key));
+            let (statuses, later) = memory.due(statuses, !writes.is_empty(), now);
+            round.next = [round.next, later, next.map(instant_of)].into_iter().flatten().min();
+            if statuses.is_empty() {
+                round.writes.extend(writes);
+            } else {
+                round.wanted.extend(statuses.iter().map(Status::key));
+                round.unsaid.push(statuses);
+            }
+        }
+        round
+    }
+
+    fn again(&self, again: Again) -> Again {
+        Again { at: [self.next, again.at].into_iter().flatten().min() }
+    }
+}
+
+/// What became of the reports of a round.
+#[derive(Default)]
+struct Outcomes {
+    /// Whether any intent is wholly on record now.
+    written: bool,
+    outdated: bool,
+}
+
+impl Outcomes {
+    fn add(&mut self, reported: Reported) {
+        match reported {
+            Reported::Written => self.written = true,
+            Reported::Outdated => self.outdated = true,
+            Reported::Failed => {}
+        }
+    }
+}
 
 enum Reported {
     Written,

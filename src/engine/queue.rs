@@ -32,6 +32,7 @@ const DEBOUNCE: Duration = Duration::from_millis(10);
 const RESYNC: Duration = Duration::from_secs(600);
 
 /// How a controller runs.
+#[derive(Clone)]
 pub struct Options {
     /// The client.
     pub client: Client,

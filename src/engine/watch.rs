@@ -38,8 +38,8 @@ impl Watches {
     /// Follows the CRDs and keeps exactly the watches of the installed kinds running.
     pub(super) async fn run(mut self, watched: Vec<Watched>) {
         let by_crd: HashMap<String, Watched> =
-            watched.iter().filter(|kind| !kind.kind.group.is_empty()).map(|w| (w.kind.crd_name(), w.clone())).collect();
-        for builtin in watched.iter().filter(|kind| kind.kind.group.is_empty()) {
+            watched.iter().filter(|kind| !kind.kind.is_builtin()).map(|w| (w.kind.crd_name(), w.clone())).collect();
+        for builtin in watched.iter().filter(|kind| kind.kind.is_builtin()) {
             self.start(builtin);
         }
         let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(self.client.clone());

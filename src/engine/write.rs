@@ -1,9 +1,9 @@
 //! Writes to the API server. Server-side apply wherever the operator owns fields.
 
-use api::{DynamicObject, service::Kind};
+use api::{DynamicObject, MANAGED_BY, service::Kind};
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams, Preconditions, ValidationDirective},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, ValidationDirective},
     runtime::events::Event,
 };
 use serde_json::{Value, json};
@@ -25,7 +25,17 @@ pub enum Write {
         /// The apply body, with its name.
         object: Value,
     },
-    /// Delete this very object.
+    /// Create an object that must never replace another one. One of ours that is there already is a success: names say
+    /// what an object is for.
+    Create {
+        /// The kind.
+        kind: Kind,
+        /// The field manager.
+        manager: &'static str,
+        /// The object, with its name.
+        object: Value,
+    },
+    /// Delete this very object, and in the background what it owns.
     Delete {
         /// The kind.
         kind: Kind,
@@ -72,7 +82,7 @@ impl Write {
     /// The kind and the name of what is written.
     pub(super) fn target(&self) -> (&Kind, &str) {
         match self {
-            Self::Apply { kind, object, .. } => (kind, name_of(object)),
+            Self::Apply { kind, object, .. } | Self::Create { kind, object, .. } => (kind, name_of(object)),
             Self::Delete { kind, name, .. } | Self::RemoveAnnotation { kind, name, .. } => (kind, name),
         }
     }
@@ -89,6 +99,17 @@ impl Write {
                     ..PatchParams::apply(manager)
                 };
                 call(api.patch(name_of(object), &params, &Patch::Apply(object))).await.map(Some)
+            }
+            Self::Create { kind, manager, object } => {
+                let api = api_of(client, kind, Some(namespace));
+                let params = PostParams { field_manager: Some((*manager).to_owned()), ..PostParams::default() };
+                let object = serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
+                match call(api.create(&params, &object)).await {
+                    Err(error) if error.is_already_exists() => {
+                        adopt(&api, object.metadata.name.as_deref().unwrap_or_default()).await
+                    }
+                    answer => answer.map(Some),
+                }
             }
             Self::Delete { kind, name, uid } => {
                 let api = api_of(client, kind, Some(namespace));
@@ -107,6 +128,14 @@ impl Write {
             }
         }
     }
+}
+
+/// What is there under the name that we would have used.
+async fn adopt(api: &Api<DynamicObject>, name: &str) -> Result<Option<DynamicObject>, CallError> {
+    let found = call(api.get(name)).await?;
+    let labels = found.metadata.labels.as_ref();
+    let ours = labels.and_then(|labels| labels.get(MANAGED_BY.0)).is_some_and(|value| value == MANAGED_BY.1);
+    if ours { Ok(Some(found)) } else { Err(CallError::NotOurs(format!("{}={}", MANAGED_BY.0, MANAGED_BY.1))) }
 }
 
 fn name_of(object: &Value) -> &str {

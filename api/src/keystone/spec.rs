@@ -11,7 +11,7 @@ use super::status::KeystoneStatus;
 use crate::release::RELEASE_PATTERN;
 
 /// The wish: which image, with which database, how many, and how an upgrade goes.
-#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "keystone.openstack.org",
     version = "v1beta1",
@@ -110,6 +110,35 @@ pub struct KeystoneSpec {
     pub deletion_policy: DeletionPolicy,
 }
 
+impl Default for KeystoneSpec {
+    fn default() -> Self {
+        Self {
+            replicas: three(),
+            image: Image::default(),
+            release: None,
+            autoscaling: None,
+            database: Database::default(),
+            cache: Cache::default(),
+            fernet: FernetKeys::default(),
+            credential_keys: CredentialKeys::default(),
+            bootstrap: Bootstrap::default(),
+            secret: None,
+            extra_config: BTreeMap::new(),
+            resources: None,
+            node_selector: BTreeMap::new(),
+            tolerations: Vec::new(),
+            topology_spread_constraints: None,
+            priority_class_name: None,
+            topology_ref: None,
+            pre_stop_sleep_seconds: eight(),
+            termination_grace_period_seconds: sixty(),
+            processes: two(),
+            upgrade: UpgradeSpec::default(),
+            deletion_policy: DeletionPolicy::default(),
+        }
+    }
+}
+
 fn two() -> i32 {
     2
 }
@@ -187,7 +216,7 @@ pub struct SecretKey {
 }
 
 /// Where the data is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Database {
     /// The host; a Service of the namespace or any name or address.
@@ -217,6 +246,20 @@ pub struct Database {
     /// TLS to the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<DatabaseTls>,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            host: None,
+            instance: None,
+            port: mysql_port(),
+            database: keystone(),
+            user: keystone(),
+            secret_ref: None,
+            tls: None,
+        }
+    }
 }
 
 fn mysql_port() -> i32 {

@@ -25,6 +25,12 @@ impl Kind {
     pub fn crd_name(&self) -> String {
         format!("{}.{}", self.plural, self.group)
     }
+
+    /// Whether every cluster has the kind: the group of a CRD must have a dot, and those of Kubernetes that are written
+    /// here have none.
+    pub fn is_builtin(&self) -> bool {
+        !self.group.contains('.')
+    }
 }
 
 /// `ConfigMap`: the one kind of the table that needs no CRD and is never waited for.

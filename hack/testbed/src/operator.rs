@@ -27,6 +27,8 @@ pub struct Options {
     pub release: Release,
     /// `RUST_LOG`.
     pub log: String,
+    /// The controllers that it runs. By default the one whose surroundings the actors play: they play `Keystone`, too.
+    pub controllers: Vec<&'static str>,
     /// Arguments after `run`.
     pub args: Vec<String>,
     /// How it reaches the API server; its own user's kubeconfig of the cluster when absent.
@@ -43,6 +45,7 @@ impl Options {
             namespace: namespace.to_owned(),
             release,
             log: "info".to_owned(),
+            controllers: vec!["release"],
             args: Vec::new(),
             kubeconfig: None,
             env: Vec::new(),
@@ -60,6 +63,13 @@ impl Options {
     #[must_use]
     pub fn with_kubeconfig(mut self, path: impl Into<PathBuf>) -> Self {
         self.kubeconfig = Some(path.into());
+        self
+    }
+
+    /// With other controllers.
+    #[must_use]
+    pub fn with_controllers(mut self, controllers: &[&'static str]) -> Self {
+        self.controllers = controllers.to_vec();
         self
     }
 
@@ -163,6 +173,7 @@ fn spawn(options: &Options, kubeconfig: &Path, log: &Path) -> anyhow::Result<Pro
         ("RUST_LOG".to_owned(), options.log.clone()),
         ("RUST_BACKTRACE".to_owned(), "1".to_owned()),
     ]);
+    env.push(("CONTROLLERS".to_owned(), options.controllers.join(",")));
     env.extend(options.env.iter().cloned());
     let args = std::iter::once("run").chain(options.args.iter().map(String::as_str));
     Process::spawn("the operator", log, &options.binary, args, env)

@@ -39,7 +39,8 @@ impl User {
     pub fn name(self) -> &'static str {
         match self {
             Self::Admin => "admin",
-            Self::Operator => "openstack-release-operator",
+            // The name of its service account, as the admission policies know it.
+            Self::Operator => "system:serviceaccount:openstack-operators:openstack-release-operator",
         }
     }
 
@@ -52,13 +53,13 @@ impl User {
 
     /// A test cluster listens on the loopback address and lives for minutes: the token needs no secrecy.
     fn token(self) -> String {
-        format!("token-of-{}", self.name())
+        format!("token-of-{}", self.name().replace(':', "-"))
     }
 }
 
 /// The kubeconfig of a user.
 pub(super) fn kubeconfig(dir: &Path, user: User) -> PathBuf {
-    dir.join(format!("{}.kubeconfig", user.name()))
+    dir.join(format!("{}.kubeconfig", user.name().replace(':', "-")))
 }
 
 /// Writes every file that the parts read.

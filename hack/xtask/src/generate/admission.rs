@@ -8,6 +8,7 @@
 
 mod cel;
 mod custom_images;
+mod own_objects;
 mod policy;
 mod singletons;
 mod stage;
@@ -38,5 +39,6 @@ fn policies() -> Vec<Policy> {
         custom_images::backends(),
         stage::policy(),
         templates::policy(),
+        own_objects::policy(),
     ]
 }

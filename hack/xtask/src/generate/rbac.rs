@@ -2,8 +2,10 @@
 
 use api::{
     GROUP, dataplane,
-    service::{self, CONFIG_MAP, Objects, SERVICES},
+    keystone::KEYSTONE,
+    service::{self, CONFIG_MAP, Kind},
 };
+use plan::keystone::{KINDS, POD};
 use serde_json::{Value, json};
 
 use super::{Files, NAMESPACE, OPERATOR, yaml};
@@ -27,6 +29,7 @@ fn account() -> Value {
 fn cluster_role() -> Value {
     let mut rules = roots();
     rules.extend(children());
+    rules.extend(parts());
     rules.extend([
         rule(dataplane::NODE_SET.group, &[dataplane::NODE_SET.plural, dataplane::DEPLOYMENT.plural], READ),
         // A kind is watched from the moment its CRD is established.
@@ -50,6 +53,8 @@ fn roots() -> Vec<Value> {
         rule(GROUP, &["openstackcontrolplanes/status", "openstackversions/status"], &["get", "patch", "update"]),
         // `blockOwnerDeletion` in an owner reference needs this on the owner.
         rule(GROUP, &["openstackcontrolplanes/finalizers", "openstackversions/finalizers"], &["update"]),
+        rule(KEYSTONE.group, &["keystones/status"], &["get", "patch", "update"]),
+        rule(KEYSTONE.group, &["keystones/finalizers"], &["update"]),
     ]
 }
 
@@ -63,27 +68,15 @@ fn children() -> Vec<Value> {
         }
     }
     let write = &["get", "list", "watch", "create", "patch", "delete"];
-    let mut rules: Vec<Value> = groups.iter().map(|(group, plurals)| rule(group, plurals, write)).collect();
-    rules.push(rule(CONFIG_MAP.group, &[CONFIG_MAP.plural], READ));
-    rules.push(config_maps());
-    rules
+    groups.iter().map(|(group, plurals)| rule(group, plurals, write)).collect()
 }
 
-/// Only the `ConfigMaps` of the table may be written: other people's are none of the operator's business.
-fn config_maps() -> Value {
-    let names: Vec<&str> = SERVICES
-        .iter()
-        .filter(|row| row.kind == CONFIG_MAP)
-        .filter_map(|row| match row.objects {
-            Objects::One { name, .. } => Some(name),
-            Objects::Each { .. } => None,
-        })
-        .collect();
-    let mut rule = rule(CONFIG_MAP.group, &[CONFIG_MAP.plural], &["create", "patch", "delete"]);
-    if let Some(rule) = rule.as_object_mut() {
-        rule.insert("resourceNames".to_owned(), json!(names));
-    }
-    rule
+/// What a `Keystone` is made of. Which of these objects may be written is said by the policy `operator-objects`: a role
+/// knows no labels.
+fn parts() -> Vec<Value> {
+    let write = &["get", "list", "watch", "create", "patch", "delete"];
+    let verbs = |kind: &Kind| if *kind == POD { READ } else { write };
+    KINDS.iter().map(|kind| rule(kind.group, &[kind.plural], verbs(kind))).collect()
 }
 
 fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {

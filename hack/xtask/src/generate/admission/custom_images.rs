@@ -1,13 +1,14 @@
 //! Warnings about `spec.customContainerImages`: allowed, and probably not meant.
 
 use api::{
+    GROUP,
     annotation::SKIP_CUSTOM_IMAGES,
     image::{BACKEND_MAPS, BackendMap, DEFAULT_BACKEND},
 };
 
 use super::{
     cel,
-    policy::{Action, Named, Policy, Rule, VERSIONS},
+    policy::{Action, Named, Policy, Resources, Rule, VERSIONS},
 };
 
 /// Single images that stay as they were while the target moves and other images change.
@@ -16,7 +17,8 @@ pub(super) fn unchanged() -> Policy {
         name: "openstackversion-unchanged-images",
         about: "Names each custom image that stays the same while spec.targetVersion moves and other custom images change.\n\
                 (All of them the same: refused by openstackversion-target.)",
-        resources: &[VERSIONS],
+        group: GROUP,
+        resources: Resources::Own(&[VERSIONS]),
         operations: &["UPDATE"],
         siblings: None,
         conditions: vec![
@@ -77,7 +79,8 @@ pub(super) fn backends() -> Policy {
     Policy {
         name: "openstackversion-backends",
         about: "Names each custom image of a backend that the OpenStackControlPlane of the namespace does not have.",
-        resources: &[VERSIONS],
+        group: GROUP,
+        resources: Resources::Own(&[VERSIONS]),
         operations: &["CREATE", "UPDATE"],
         siblings: Some("OpenStackControlPlane"),
         conditions: vec![Named::new("images-change", format!("request.operation == 'CREATE' ||\n{}", images_change()))],

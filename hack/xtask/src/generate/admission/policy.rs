@@ -1,6 +1,6 @@
 //! A policy as a value, and the two objects it becomes.
 
-use api::{API_VERSION, GROUP, MANAGED_BY};
+use api::{API_VERSION, MANAGED_BY, service::Kind};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -24,8 +24,10 @@ pub(super) struct Policy {
     pub name: &'static str,
     /// What it is for: the comment at the top of the file.
     pub about: &'static str,
+    /// The API group that it belongs to: the suffix of its name.
+    pub group: &'static str,
     /// The resources it speaks of.
-    pub resources: &'static [&'static str],
+    pub resources: Resources,
     /// `CREATE`, `UPDATE`.
     pub operations: &'static [&'static str],
     /// The kind whose objects in the same namespace the rules see as `params`, one after the other.
@@ -38,6 +40,14 @@ pub(super) struct Policy {
     pub rules: Vec<Rule>,
     /// What a broken rule does.
     pub action: Action,
+}
+
+/// The resources that a policy speaks of.
+pub(super) enum Resources {
+    /// Of the policy's own group, by plural.
+    Own(&'static [&'static str]),
+    /// Of Kubernetes.
+    Kinds(Vec<Kind>),
 }
 
 /// An expression with a name.
@@ -108,16 +118,11 @@ pub(super) struct BindingSpec {
 impl Policy {
     /// The `ValidatingAdmissionPolicy`.
     pub(super) fn object(&self) -> Object<PolicySpec> {
-        let siblings = |kind| json!({"apiVersion": format!("{GROUP}/{API_VERSION}"), "kind": kind});
+        let siblings = |kind| json!({"apiVersion": format!("{}/{API_VERSION}", self.group), "kind": kind});
         let spec = PolicySpec {
             failure_policy: "Fail",
             param_kind: self.siblings.map(siblings),
-            match_constraints: json!({"resourceRules": [{
-                "apiGroups": [GROUP],
-                "apiVersions": [API_VERSION],
-                "operations": self.operations,
-                "resources": self.resources,
-            }]}),
+            match_constraints: json!({"resourceRules": self.resource_rules()}),
             match_conditions: self.conditions.clone(),
             variables: self.variables.clone(),
             validations: self.rules.clone(),
@@ -139,8 +144,25 @@ impl Policy {
         self.object_of("ValidatingAdmissionPolicyBinding", spec)
     }
 
+    fn resource_rules(&self) -> Vec<Value> {
+        let rule = |group: &str, version: &str, resources: &[&str]| {
+            json!({
+                "apiGroups": [group],
+                "apiVersions": [version],
+                "operations": self.operations,
+                "resources": resources,
+            })
+        };
+        match &self.resources {
+            Resources::Own(plurals) => vec![rule(self.group, API_VERSION, plurals)],
+            Resources::Kinds(kinds) => {
+                kinds.iter().map(|kind| rule(kind.group, kind.version, &[kind.plural])).collect()
+            }
+        }
+    }
+
     fn full_name(&self) -> String {
-        format!("{}.{GROUP}", self.name)
+        format!("{}.{}", self.name, self.group)
     }
 
     fn object_of<S>(&self, kind: &'static str, spec: S) -> Object<S> {

@@ -4,7 +4,9 @@
 //! kind this means "there is only one" (an object of the same name would be an update), for the other "they belong
 //! together".
 
-use super::policy::{Action, CONTROL_PLANES, Policy, Rule, VERSIONS};
+use api::GROUP;
+
+use super::policy::{Action, CONTROL_PLANES, Policy, Resources, Rule, VERSIONS};
 
 pub(super) fn version() -> Policy {
     siblings_of(
@@ -35,7 +37,8 @@ fn siblings_of(name: &'static str, about: &'static str, kind: &'static str) -> P
     Policy {
         name,
         about,
-        resources: &[VERSIONS, CONTROL_PLANES],
+        group: GROUP,
+        resources: Resources::Own(&[VERSIONS, CONTROL_PLANES]),
         operations: &["CREATE"],
         siblings: Some(kind),
         conditions: Vec::new(),

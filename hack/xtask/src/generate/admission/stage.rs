@@ -1,10 +1,10 @@
 //! The annotation `update-target-stage`: upstream's name for "stop after this step".
 
-use api::{annotation::TARGET_STAGE, step::MINOR_UPDATE};
+use api::{GROUP, annotation::TARGET_STAGE, step::MINOR_UPDATE};
 
 use super::{
     cel,
-    policy::{Action, Named, Policy, Rule, VERSIONS},
+    policy::{Action, Named, Policy, Resources, Rule, VERSIONS},
 };
 
 pub(super) fn policy() -> Policy {
@@ -13,7 +13,8 @@ pub(super) fn policy() -> Policy {
         name: "openstackversion-target-stage",
         about: "The annotation core.openstack.org/update-target-stage: a step of the update that is not behind it.\n\
                 Removing the annotation is always allowed.",
-        resources: &[VERSIONS],
+        group: GROUP,
+        resources: Resources::Own(&[VERSIONS]),
         operations: &["CREATE", "UPDATE"],
         siblings: None,
         conditions: vec![Named::new(

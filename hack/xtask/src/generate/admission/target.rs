@@ -1,13 +1,14 @@
 //! When `spec.targetVersion` may move, and where to.
 
 use api::{
+    GROUP,
     annotation::{ALLOW_ROLLBACK, SKIP_CUSTOM_IMAGES},
     manager::DEFAULT_TARGET,
 };
 
 use super::{
     cel,
-    policy::{Action, Named, Policy, Rule, VERSIONS},
+    policy::{Action, Named, Policy, Resources, Rule, VERSIONS},
 };
 
 pub(super) fn policy() -> Policy {
@@ -16,7 +17,8 @@ pub(super) fn policy() -> Policy {
         about: "Where spec.targetVersion may move: to a known version, forward, and during an update back only while\n\
                 everything can be taken back. What the operator itself sets back (recognised by its field manager) was\n\
                 accepted before; should somebody borrow that name, the operator refuses to act on the target.",
-        resources: &[VERSIONS],
+        group: GROUP,
+        resources: Resources::Own(&[VERSIONS]),
         operations: &["UPDATE"],
         siblings: None,
         conditions: vec![
@@ -141,7 +143,8 @@ pub(super) fn dataplane_mode() -> Policy {
     Policy {
         name: "openstackversion-dataplane-mode",
         about: "spec.update.dataplane: only Manual is supported so far.",
-        resources: &[VERSIONS],
+        group: GROUP,
+        resources: Resources::Own(&[VERSIONS]),
         operations: &["CREATE", "UPDATE"],
         siblings: None,
         conditions: vec![Named::new("spec-changes", cel::spec_changes())],

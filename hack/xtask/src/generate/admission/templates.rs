@@ -5,13 +5,14 @@
 use std::collections::BTreeSet;
 
 use api::{
+    GROUP,
     image::{DEFAULT_BACKEND, DERIVED},
     service::{self, Objects, Place, SERVICES, Service, Slot, Source},
 };
 
 use super::{
     cel,
-    policy::{Action, CONTROL_PLANES, Named, Policy, Rule},
+    policy::{Action, CONTROL_PLANES, Named, Policy, Resources, Rule},
 };
 
 pub(super) fn policy() -> Policy {
@@ -24,7 +25,8 @@ pub(super) fn policy() -> Policy {
         name: "openstackcontrolplane-images",
         about: "No image inside a template: images are set through the OpenStackVersion, which moves them in order.\n\
                 A variable holds the image fields that a section sets.",
-        resources: &[CONTROL_PLANES],
+        group: GROUP,
+        resources: Resources::Own(&[CONTROL_PLANES]),
         operations: &["CREATE", "UPDATE"],
         siblings: None,
         conditions: vec![Named::new("spec-changes", cel::spec_changes())],
