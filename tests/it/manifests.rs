@@ -1,7 +1,9 @@
 //! The other generated manifests: what the operator may do, and that all of them apply.
 
 use api::{
-    GROUP, MANAGED_BY, dataplane, manager,
+    GROUP, MANAGED_BY, dataplane,
+    keystone::KEYSTONE,
+    manager,
     service::{self, CONFIG_MAP, Kind, Objects, SERVICES},
 };
 use kube::{
@@ -9,6 +11,7 @@ use kube::{
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
     core::GroupVersionKind,
 };
+use plan::keystone::SECRET;
 use serde_json::{Value, json};
 use testbed::{
     cluster::{self, Cluster, User},
@@ -26,11 +29,17 @@ async fn operator() -> (&'static Cluster, Client, String) {
 }
 
 fn child(kind: &Kind, name: &str) -> Patch<Value> {
-    Patch::Apply(json!({
+    let mut object = json!({
         "apiVersion": kind.api_version(),
         "kind": kind.kind,
         "metadata": {"name": name, "labels": {MANAGED_BY.0: MANAGED_BY.1}},
-    }))
+    });
+    if *kind == KEYSTONE {
+        // The one kind of the table with a schema.
+        let image = json!({"repository": "registry.example.com/keystone", "tag": "2025.2"});
+        object["spec"] = json!({"image": image, "database": {"host": "mariadb"}});
+    }
+    Patch::Apply(object)
 }
 
 /// The names of objects that a row of this kind may have.
@@ -65,12 +74,9 @@ async fn the_operator_may_not_write_what_belongs_to_others() {
     let params = PatchParams::apply(manager::CHILDREN).force();
     let control_plane =
         Kind { group: GROUP, version: "v1beta1", kind: "OpenStackControlPlane", plural: "openstackcontrolplanes" };
-    for (kind, name) in [
-        (CONFIG_MAP, "somebodys-config"),
-        (dataplane::NODE_SET, "edpm"),
-        (dataplane::DEPLOYMENT, "edpm"),
-        (control_plane, fixtures::NAME),
-    ] {
+    for (kind, name) in
+        [(dataplane::NODE_SET, "edpm"), (dataplane::DEPLOYMENT, "edpm"), (control_plane, fixtures::NAME)]
+    {
         let api = api_of(&client, &namespace, &kind);
         api.list(&ListParams::default()).await.unwrap();
         assert!(forbidden(api.patch(name, &params, &child(&kind, name)).await.unwrap_err()), "{}", kind.kind);
@@ -86,6 +92,38 @@ async fn the_operator_may_not_write_what_belongs_to_others() {
     });
     let api = api_of(&client, &namespace, &control_plane);
     api.patch_status(fixtures::NAME, &PatchParams::apply(manager::STATUS), &Patch::Apply(status)).await.unwrap();
+}
+
+/// A role cannot tell whose a Secret is; a policy does.
+#[tokio::test]
+async fn the_operator_writes_only_objects_with_its_label() {
+    let (cluster, client, namespace) = operator().await;
+    let refused = |error: kube::Error| match error {
+        kube::Error::Api(status) if status.message.contains("'operator-objects.core.openstack.org'") => {
+            status.message.clone()
+        }
+        other => panic!("{other}"),
+    };
+    let params = PatchParams::apply(manager::CHILDREN).force();
+    for kind in [CONFIG_MAP, SECRET] {
+        let api = api_of(&client, &namespace, &kind);
+        let theirs =
+            json!({"apiVersion": "v1", "kind": kind.kind, "metadata": {"namespace": namespace, "name": "somebodys"}});
+        cluster.apply(theirs.clone()).await.unwrap();
+        let said = refused(api.patch("somebodys", &params, &child(&kind, "somebodys")).await.unwrap_err());
+        assert!(
+            said.contains("somebodys is not the operator's: it has no label app.kubernetes.io/managed-by="),
+            "{said}"
+        );
+        refused(api.delete("somebodys", &DeleteParams::default()).await.unwrap_err());
+        let mut without = theirs;
+        without["metadata"]["name"] = json!("ours");
+        refused(api.patch("ours", &params, &Patch::Apply(without.clone())).await.unwrap_err());
+        api.patch("ours", &params, &child(&kind, "ours")).await.unwrap();
+        // Nor may the label be dropped.
+        refused(api.patch("ours", &params, &Patch::Apply(without)).await.unwrap_err());
+        api.delete("ours", &DeleteParams::default()).await.unwrap();
+    }
 }
 
 #[tokio::test]
