@@ -12,9 +12,13 @@
 
 mod config;
 mod course;
+mod deployment;
 mod failure;
+mod job_pod;
 mod jobs;
 mod keys;
+mod objects;
+mod pod;
 mod report;
 mod server;
 mod steps;
@@ -55,6 +59,9 @@ impl Scene<'_> {
 
 /// Decides. Total: any world has a plan.
 pub fn plan(world: &World) -> Plan {
+    if let Some(plan) = report::held(world) {
+        return plan;
+    }
     let scene = Scene {
         world,
         spec: world.keystone.spec.as_ref().ok(),

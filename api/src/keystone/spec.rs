@@ -223,8 +223,7 @@ pub struct Database {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub host: Option<String>,
-    /// A Galera instance of the control plane: its Service has the name `<instance>-galera` by upstream's convention;
-    /// `host` says it better.
+    /// A Galera instance of the control plane: upstream's Service has the name of the instance; `host` says it better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub instance: Option<String>,

@@ -109,7 +109,7 @@ fn abort(scene: &Scene<'_>, running: &UpgradeStatus, from: &Place) -> Course {
         let upgrade = UpgradeStatus { aborting: true, failure: None, job: None, ..running.clone() };
         return Course { upgrade: Some(upgrade), ..Course::resting() };
     }
-    let waits = jobs::still_running(scene).map(Progress::Running).unwrap_or_else(|| server::rollout(scene, from));
+    let waits = jobs::still_running(scene).map_or_else(|| server::rollout(scene, from), Progress::Running);
     let (message, failure) = match waits {
         Progress::Done => {
             let ended = entry(scene, running, UpgradeResult::Aborted);

@@ -1,9 +1,26 @@
 //! One Job for each step that needs one, and what it said.
+//!
+//! Its name is made from what it is for and from when its step began: a Job of another attempt, another upgrade or
+//! another target never counts for this one, and creating it twice is adopting it. One Job at a time writes to the
+//! schema; one that has begun is never killed by the operator, since half a change cannot be repeated.
 
-use api::keystone::{BackupReference, SchemaState, UpgradeStatus};
+use api::{
+    DynamicObject,
+    condition::Reason,
+    keystone::{BackupReference, SchemaState, UpgradeStatus},
+};
+use serde_json::{Value, json};
 
-use super::{Scene, steps, world::Action};
-use crate::machine::Progress;
+use super::{
+    Scene, failure, job_pod, keys, objects,
+    objects::{field, holds, items, name},
+    pod, server, steps,
+    world::{Action, COMPONENT, JOB, Other, POD, SCHEMA_WRITER},
+};
+use crate::{
+    json,
+    machine::{Failure, Progress},
+};
 
 /// What a Job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::IntoStaticStr, strum::EnumIter)]
@@ -27,37 +44,366 @@ pub(crate) enum Task {
     Contract,
 }
 
+impl Task {
+    /// Whether it writes to the database's tables.
+    pub(super) fn writes(self) -> bool {
+        matches!(self, Self::Sync | Self::Bootstrap | Self::Expand | Self::Migrate | Self::Contract)
+    }
+
+    /// Whether a second run could find half of the first.
+    pub(super) fn runs_once(self) -> bool {
+        matches!(self, Self::Sync | Self::Expand | Self::Contract)
+    }
+
+    /// What a failure means when the text of the Job says nothing that is known.
+    fn failure(self) -> (Reason, &'static str) {
+        match self {
+            Self::Verify => (
+                Reason::VerificationFailed,
+                "a token of one pod has to be accepted by another: look at the logs of the pods, and whether the Secret of \
+                 spec.bootstrap.adminPasswordSecretRef has the administrator's present password; then set the annotation \
+                 keystone.openstack.org/retry to a new value",
+            ),
+            Self::Backup => (
+                Reason::BackupFailed,
+                "look at the claim and the image of spec.upgrade.backup, then set the annotation \
+                 keystone.openstack.org/retry to a new value",
+            ),
+            _ => (
+                Reason::JobFailed,
+                "look at its log (kubectl logs), then set the annotation keystone.openstack.org/retry to a new value",
+            ),
+        }
+    }
+}
+
+/// On Jobs: which upgrade they belong to.
+const RECORD: &str = "keystone.openstack.org/upgrade";
+
 /// How far the Job of the step on record is.
-pub(crate) fn judge(_scene: &Scene<'_>, task: Task) -> Progress {
-    Progress::Running(format!("Job {task}"))
+pub(crate) fn judge(scene: &Scene<'_>, task: Task) -> Progress {
+    let Some(upgrade) = &scene.before.upgrade else { return Progress::Done };
+    let Some(name) = job_name(scene, upgrade, task) else {
+        return Progress::Running("the pods of the new image are not ready yet".to_owned());
+    };
+    let object = format!("Job/{name}");
+    let Some(job) = scene.world.object(&JOB, &name) else { return absent(scene, &object, task) };
+    if holds(job, "Complete").is_some() {
+        return judge_report(scene, &object, task);
+    }
+    let pods: Vec<_> = pods_of(scene, &name).collect();
+    if let Some(condition) = holds(job, "Failed") {
+        return Progress::Failed(explain(scene, &object, task, condition, &pods));
+    }
+    if let Some(failure) = pods.iter().filter(|pod| !pod::is_over(pod)).find_map(|pod| pod::trouble(pod)) {
+        return Progress::Failed(failure);
+    }
+    // Between two tries: what the last one said. The Job goes on by itself as long as it may.
+    if let (true, Some(text)) = (pods.iter().all(|pod| pod::is_over(pod)), said(&pods)) {
+        return Progress::Failed(failure::explain(&object, &text, task.failure()));
+    }
+    let waits = pods.iter().find_map(|pod| pod::unscheduled(pod));
+    match waits {
+        Some(why) if why.contains("persistentvolumeclaim") && why.contains("not found") => Progress::Failed(Failure {
+            reason: Reason::BackupFailed,
+            message: format!("{object}: {why}; create the claim, or correct spec.upgrade.backup.claimName"),
+        }),
+        Some(why) => Progress::Running(format!("{object} finds no node: {why}")),
+        None => Progress::Running(format!("{object} runs")),
+    }
 }
 
-/// The Job of the step on record, when it is not there and nothing else writes to the schema.
-pub(crate) fn create(_scene: &Scene<'_>, _task: Task) -> Vec<Action> {
-    Vec::new()
+/// The Job is not there (yet).
+fn absent(scene: &Scene<'_>, object: &str, task: Task) -> Progress {
+    if let Some(error) = scene.world.failures.get(object) {
+        return Progress::Failed(Failure {
+            reason: Reason::Error,
+            message: format!("{object} cannot be created: {error}"),
+        });
+    }
+    if let Some(failure) = obstacle(scene, task) {
+        return Progress::Failed(failure);
+    }
+    match writers(scene, None).next() {
+        Some(writer) if task.writes() => Progress::Running(format!("{object} waits for {writer}")),
+        _ => Progress::Running(format!("{object} is being created")),
+    }
 }
 
-/// Jobs that belong to nothing on record any more: what still runs is stopped.
-pub(crate) fn leftovers(_scene: &Scene<'_>) -> Vec<Action> {
-    Vec::new()
+/// What must not be done at all now.
+fn obstacle(scene: &Scene<'_>, task: Task) -> Option<Failure> {
+    if let Some(other) =
+        scene.world.others.iter().find(|other| takes_precedence(scene, other)).filter(|_| task.writes())
+    {
+        let message = format!(
+            "Keystone/{} is older and uses the same database: set spec.database.host or spec.database.database of one of \
+             them to another one",
+            other.name
+        );
+        return Some(Failure { reason: Reason::DatabaseInUse, message });
+    }
+    keys::trouble(scene)
 }
 
-/// What still writes to the schema, terminating pods included.
-pub(crate) fn still_running(_scene: &Scene<'_>) -> Option<String> {
-    None
+/// Whether another `Keystone` uses the same database, and was there first.
+fn takes_precedence(scene: &Scene<'_>, other: &Other) -> bool {
+    let Some(spec) = scene.spec else { return false };
+    let database = |spec: &api::keystone::KeystoneSpec| {
+        // The same Service has several names.
+        let host = pod::database_host(spec).trim_end_matches('.');
+        let host = host.strip_suffix(".cluster.local").unwrap_or(host);
+        let host = host.strip_suffix(".svc").unwrap_or(host);
+        let host =
+            host.strip_suffix(scene.world.namespace.as_str()).and_then(|host| host.strip_suffix('.')).unwrap_or(host);
+        (host.to_owned(), spec.database.port, spec.database.database.clone())
+    };
+    let age = |created: Option<jiff::Timestamp>, name: &str| (created.is_none(), created, name.to_owned());
+    database(spec) == database(&other.spec)
+        && age(other.created, &other.name) < age(scene.world.created, scene.world.name())
+}
+
+/// What a Job that succeeded found out.
+fn judge_report(scene: &Scene<'_>, object: &str, task: Task) -> Progress {
+    if task != Task::Check {
+        return Progress::Done;
+    }
+    let report = check_report(scene);
+    let number = |path: &str| report.as_ref().and_then(|report| json::get(report, path)).and_then(Value::as_i64);
+    let ahead = report.as_ref().and_then(|report| json::get(report, "ahead")).and_then(Value::as_bool) == Some(true);
+    let returns = matches!((scene.from(), scene.to()), (Some(from), Some(to)) if to.release < from.release);
+    if ahead && (returns || !left_ahead(scene)) {
+        let text = "Can't locate revision: db_sync --check does not know the schema's revision";
+        return Progress::Failed(failure::explain(object, text, task.failure()));
+    }
+    if returns && number("check") != Some(0) {
+        let to = scene.to().map(|to| to.release.to_string()).unwrap_or_default();
+        let message = format!(
+            "{object}: spec.upgrade.restoredRelease says {to}, and the schema is not that of {to}: restore the database \
+             from a backup of {to}, then set the annotation keystone.openstack.org/retry to a new value"
+        );
+        return Progress::Failed(Failure { reason: Reason::SchemaAhead, message });
+    }
+    Progress::Done
+}
+
+/// Whether the schema is known to be newer than the release that stays: an upgrade was aborted after expand, which the
+/// old release does not mind.
+fn left_ahead(scene: &Scene<'_>) -> bool {
+    let schema = scene.before.schema_release.as_deref().and_then(|release| release.parse().ok());
+    match (schema, scene.from(), scene.to()) {
+        (Some(schema), Some(from), Some(to)) => from.release == to.release && to.release < schema,
+        _ => false,
+    }
+}
+
+/// What the Job of `Preparing` left.
+fn check_report(scene: &Scene<'_>) -> Option<Value> {
+    let upgrade = scene.before.upgrade.as_ref()?;
+    let name = job_name(scene, upgrade, Task::Check)?;
+    holds(scene.world.object(&JOB, &name)?, "Complete")?;
+    let pods: Vec<_> = pods_of(scene, &name).collect();
+    serde_json::from_str(&said(&pods)?).ok()
 }
 
 /// What the Job of `Preparing` found the schema to be.
-pub(crate) fn schema_state(_scene: &Scene<'_>) -> SchemaState {
-    SchemaState::Unknown
+pub(crate) fn schema_state(scene: &Scene<'_>) -> SchemaState {
+    let Some(report) = check_report(scene) else { return SchemaState::Unknown };
+    if left_ahead(scene) && json::get(&report, "ahead").and_then(Value::as_bool) == Some(true) {
+        return SchemaState::Current;
+    }
+    match json::get(&report, "check").and_then(Value::as_i64) {
+        Some(0) if tells_the_truth(json::text(&report, "version").unwrap_or_default()) => SchemaState::Current,
+        Some(2 | 4) => SchemaState::Behind,
+        _ => SchemaState::Unknown,
+    }
+}
+
+/// Whether that version's `db_sync --check` compares the database with the code: older ones compare it with itself, and
+/// are always content (bug 2080542).
+fn tells_the_truth(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let (major, minor, patch) = (parts.next(), parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    match major {
+        Some(26) => (minor, patch) >= (1, 0),
+        Some(27) => (minor, patch) >= (0, 1),
+        Some(major) => major >= 28,
+        None => false,
+    }
+}
+
+/// Why a Job failed.
+fn explain(scene: &Scene<'_>, object: &str, task: Task, condition: &Value, pods: &[&DynamicObject]) -> Failure {
+    let text = said(pods).unwrap_or_default();
+    let late = json::text(condition, "reason") == Some("DeadlineExceeded");
+    let seconds = scene.spec.map(|spec| spec.upgrade.job_deadline_seconds).unwrap_or_default();
+    let remedy = format!(
+        "it took longer than spec.upgrade.jobDeadlineSeconds ({seconds}): look at what it waited for, allow it more, and \
+         set the annotation keystone.openstack.org/retry to a new value"
+    );
+    let otherwise = if late { (Reason::DeadlineExceeded, remedy.as_str()) } else { task.failure() };
+    failure::explain(object, &text, otherwise)
+}
+
+/// The pods of a Job.
+fn pods_of<'a>(scene: &'a Scene<'_>, job: &str) -> impl Iterator<Item = &'a DynamicObject> {
+    let job = job.to_owned();
+    scene.world.own(&POD).filter(move |pod| job_of(pod) == Some(job.as_str()))
+}
+
+fn job_of(pod: &DynamicObject) -> Option<&str> {
+    pod.metadata.labels.as_ref()?.get("batch.kubernetes.io/job-name").map(String::as_str)
+}
+
+/// What the container that ended last said.
+fn said(pods: &[&DynamicObject]) -> Option<String> {
+    let ended = pods.iter().flat_map(|pod| items(pod, "status.containerStatuses")).filter_map(|status| {
+        let ended = json::get(status, "state.terminated")?;
+        // The API server's times are all of one form: their order is that of their texts.
+        Some((json::text(ended, "finishedAt").unwrap_or_default(), json::text(ended, "message")?))
+    });
+    ended.max_by_key(|(at, _)| *at).map(|(_, text)| text.to_owned())
+}
+
+/// The Job of the step on record, when it is not there and nothing else writes to the schema.
+pub(crate) fn create(scene: &Scene<'_>, task: Task) -> Vec<Action> {
+    let (Some(upgrade), Some(spec)) = (&scene.before.upgrade, scene.spec) else { return Vec::new() };
+    let Some(name) = job_name(scene, upgrade, task) else { return Vec::new() };
+    let there = scene.world.object(&JOB, &name).is_some();
+    let blocked = task.writes() && writers(scene, Some(&name)).next().is_some();
+    if there || blocked || obstacle(scene, task).is_some() {
+        return Vec::new();
+    }
+    let labels = [(RECORD, record(upgrade))];
+    job_pod::job(scene, spec, task, &name, &labels)
+        .map(|object| Action::Create { kind: JOB.kind, object })
+        .into_iter()
+        .collect()
+}
+
+/// Whether the Job has ended, one way or the other.
+fn is_finished(job: &DynamicObject) -> bool {
+    holds(job, "Complete").is_some() || holds(job, "Failed").is_some()
+}
+
+fn has_label(object: &DynamicObject, label: &str) -> bool {
+    object.metadata.labels.as_ref().is_some_and(|all| all.contains_key(label))
+}
+
+/// What writes to the schema, or is about to: Jobs that have not ended and pods that have not, terminating ones included.
+fn writers<'a>(scene: &'a Scene<'_>, but: Option<&'a str>) -> impl Iterator<Item = String> + 'a {
+    let writes = |object: &&DynamicObject| has_label(object, SCHEMA_WRITER);
+    let jobs = scene
+        .world
+        .own(&JOB)
+        .filter(writes)
+        .filter(move |job| !is_finished(job) && Some(name(job)) != but)
+        .map(|job| format!("Job/{}", name(job)));
+    let pods = scene
+        .world
+        .own(&POD)
+        .filter(writes)
+        .filter(move |pod| !pod::is_over(pod) && job_of(pod).is_none_or(|job| Some(job) != but))
+        .map(|pod| format!("Pod/{}", name(pod)));
+    jobs.chain(pods)
+}
+
+/// Jobs that belong to nothing on record any more. What writes to the schema is left to end by itself: a Job has a
+/// deadline. At rest the Jobs of the last upgrade stay, as evidence.
+pub(crate) fn leftovers(scene: &Scene<'_>) -> Vec<Action> {
+    let upgrade = scene.before.upgrade.as_ref();
+    let current = upgrade.filter(|upgrade| !upgrade.aborting).and_then(|upgrade| name_of_step(scene, upgrade));
+    let of_record = |job: &DynamicObject| {
+        let label = job.metadata.labels.as_ref().and_then(|all| all.get(RECORD));
+        upgrade.is_none_or(|upgrade| label == Some(&record(upgrade)))
+    };
+    scene
+        .world
+        .own(&JOB)
+        .filter(|job| component(job) == Some(objects::UPGRADE) && Some(name(job)) != current.as_deref())
+        .filter(|job| if is_finished(job) { !of_record(job) } else { !is_writing(scene, job) })
+        .filter_map(|job| objects::delete(&JOB, job))
+        .collect()
+}
+
+fn component(job: &DynamicObject) -> Option<&str> {
+    job.metadata.labels.as_ref()?.get(COMPONENT).map(String::as_str)
+}
+
+/// Whether the Job has begun to write to the schema.
+fn is_writing(scene: &Scene<'_>, job: &DynamicObject) -> bool {
+    has_label(job, SCHEMA_WRITER) && pods_of(scene, name(job)).any(|pod| !pod::is_over(pod) && pod::has_begun(pod))
+}
+
+/// What still writes to the schema, terminating pods included.
+pub(crate) fn still_running(scene: &Scene<'_>) -> Option<String> {
+    let all: Vec<_> = writers(scene, None).collect();
+    let seconds = scene.spec.map(|spec| spec.upgrade.job_deadline_seconds).unwrap_or_default();
+    (!all.is_empty()).then(|| {
+        format!(
+            "{} still writes to the schema; it ends by itself, after spec.upgrade.jobDeadlineSeconds ({seconds}) at the latest",
+            all.join(", ")
+        )
+    })
 }
 
 /// Where the Job of `BackingUp` put the backup.
-pub(crate) fn backup_reference(_scene: &Scene<'_>) -> Option<BackupReference> {
-    None
+pub(crate) fn backup_reference(scene: &Scene<'_>) -> Option<BackupReference> {
+    let upgrade = scene.before.upgrade.as_ref()?;
+    let backup = scene.spec?.upgrade.backup.as_ref()?;
+    holds(scene.world.object(&JOB, &job_name(scene, upgrade, Task::Backup)?)?, "Complete")?;
+    Some(BackupReference {
+        claim_name: backup.claim_name.clone(),
+        path: backup_path(scene, upgrade),
+        release: upgrade.from.clone(),
+        taken_at: scene.world.now,
+    })
+}
+
+/// The folder of the backup in its claim.
+pub(super) fn backup_path(scene: &Scene<'_>, upgrade: &UpgradeStatus) -> String {
+    format!("{}/{}-{}", scene.world.name(), upgrade.from, hash(upgrade, Task::Backup, &Value::Null))
 }
 
 /// The name of the Job of a step.
-pub(crate) fn name_of_step(_scene: &Scene<'_>, upgrade: &UpgradeStatus) -> Option<String> {
-    steps::task(upgrade.step).map(|task| task.to_string())
+pub(crate) fn name_of_step(scene: &Scene<'_>, upgrade: &UpgradeStatus) -> Option<String> {
+    steps::task(upgrade.step).and_then(|task| job_name(scene, upgrade, task))
+}
+
+/// The name of a Job. That of `Verifying` depends on the pods that it asks: with others it is another one.
+fn job_name(scene: &Scene<'_>, upgrade: &UpgradeStatus, task: Task) -> Option<String> {
+    let pods = if task == Task::Verify { json!(verified_pods(scene)?) } else { Value::Null };
+    let tail = format!("-db-{task}-{}", hash(upgrade, task, &pods));
+    // The label that the Job controller makes of it has the length of a DNS label.
+    let head: String = scene.world.name().chars().take(63_usize.saturating_sub(tail.len())).collect();
+    Some(format!("{}{tail}", head.trim_end_matches(['-', '.'])))
+}
+
+fn hash(upgrade: &UpgradeStatus, task: Task, more: &Value) -> String {
+    let parts = json!([
+        task.to_string(),
+        upgrade.to_image,
+        upgrade.from_image,
+        upgrade.attempt,
+        upgrade.step_started_at.to_string(),
+        more
+    ]);
+    short(&parts)
+}
+
+fn short(parts: &Value) -> String {
+    json::hash(parts).chars().take(8).collect()
+}
+
+/// Which upgrade it is.
+fn record(upgrade: &UpgradeStatus) -> String {
+    short(&json!([upgrade.started_at.to_string(), upgrade.from_image, upgrade.to_image]))
+}
+
+/// The names and addresses of the two pods that are asked: one twice, when there is one.
+pub(super) fn verified_pods(scene: &Scene<'_>) -> Option<Vec<(String, String)>> {
+    let wanted = server::live(scene).and_then(|live| field(live, "spec.replicas")).and_then(Value::as_i64).unwrap_or(1);
+    let ready = server::ready_pods(scene, scene.to()?);
+    let enough = usize::try_from(wanted.clamp(1, 2)).unwrap_or(1);
+    (ready.len() >= enough)
+        .then(|| ready.iter().take(2).map(|(name, address)| ((*name).to_owned(), (*address).to_owned())).collect())
 }

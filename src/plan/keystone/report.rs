@@ -11,9 +11,26 @@ use super::{
     course::Course,
     keys, server, steps,
     target::{self, Place},
-    world::{Note, NoteReason},
+    world::{Note, NoteReason, Plan, World},
 };
 use crate::machine::{Failure, Progress};
+
+/// The plan of a world in which nothing may be decided: nothing is written, and what was said stays.
+pub(crate) fn held(world: &World) -> Option<Plan> {
+    let rest = |status| Plan { status, actions: Vec::new(), notes: Vec::new(), next: None };
+    let before = &world.keystone.status;
+    if world.keystone.meta.deleting {
+        return Some(rest(before.clone()));
+    }
+    let (kind, problem) = world.unreadable()?;
+    let text = format!("{kind}: the objects cannot be read: {problem}; nothing is decided before they can be");
+    let degraded = Verdict { status: Status::True, severity: Severity::Warning, reason: Reason::Error, message: text };
+    let mut status = before.clone();
+    let said = condition::fold(vec![("Degraded".to_owned(), degraded)], &before.conditions, world.now);
+    status.conditions.retain(|condition| condition.type_ != "Degraded");
+    status.conditions.extend(said);
+    Some(rest(status))
+}
 
 /// The whole status.
 pub(crate) fn status(scene: &Scene<'_>, course: &Course) -> KeystoneStatus {
@@ -76,7 +93,12 @@ fn history(before: &[UpgradeHistoryEntry], ended: Option<UpgradeHistoryEntry>) -
 type Verdicts = Vec<(String, Verdict)>;
 
 fn verdicts(scene: &Scene<'_>, course: &Course, status: &KeystoneStatus) -> Verdicts {
-    let failure = course.failure.clone().or_else(|| keys::trouble(scene)).or_else(|| serving_failure(scene, course));
+    let failure = course
+        .failure
+        .clone()
+        .or_else(|| keys::trouble(scene))
+        .or_else(|| serving_failure(scene, course))
+        .or_else(|| unwritten(scene));
     let degraded = match &failure {
         Some(failure) => Verdict {
             status: Status::True,
@@ -103,6 +125,12 @@ fn serving_failure(scene: &Scene<'_>, course: &Course) -> Option<Failure> {
         Progress::Failed(failure) if course.upgrade.is_none() => Some(failure),
         _ => None,
     }
+}
+
+/// A write that did not succeed.
+fn unwritten(scene: &Scene<'_>) -> Option<Failure> {
+    let (object, error) = scene.world.failures.first_key_value()?;
+    Some(Failure { reason: Reason::Error, message: format!("{object} cannot be written: {error}") })
 }
 
 fn target_valid(scene: &Scene<'_>) -> Verdict {

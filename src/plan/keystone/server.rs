@@ -1,34 +1,287 @@
-//! What serves: Deployment, Service, PodDisruptionBudget, HorizontalPodAutoscaler. Reconciled in every step.
+//! What serves: Deployment, Service, `PodDisruptionBudget`, `HorizontalPodAutoscaler`. Reconciled in every step.
 
-use super::{Scene, target::Place, world::Action};
-use crate::machine::Progress;
+use api::{
+    DynamicObject,
+    condition::Reason,
+    keystone::{Autoscaling, KeystoneSpec, Strategy, UpgradeStatus},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Scene, config, deployment,
+    objects::{self, field, holds, name},
+    pod, steps,
+    target::{Course, Place},
+    world::{Action, COMPONENT, DEPLOYMENT, HPA, PDB, POD, SERVICE},
+};
+use crate::{
+    json,
+    machine::{Failure, Progress},
+};
+
+/// On pods: the image that the operator gave them. An admission webhook may write the name of a mirror into the container.
+pub(super) const IMAGE: &str = "keystone.openstack.org/image";
+/// On pods: the release of that image.
+pub(super) const RELEASE: &str = "keystone.openstack.org/release";
+/// The port of the API.
+pub(super) const PORT: i32 = 5000;
+
+/// What shall serve now.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Serving {
+    /// Nothing yet.
+    Nothing,
+    /// Pods of that image.
+    Running(Place),
+    /// A Deployment without pods.
+    Stopped(Place),
+}
+
+impl Serving {
+    /// The image.
+    pub(super) fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Nothing => None,
+            Self::Running(place) | Self::Stopped(place) => Some(place),
+        }
+    }
+}
+
+/// What shall serve now: what is installed, until the record says that the pods change.
+pub(super) fn serving(scene: &Scene<'_>) -> Serving {
+    let running = scene.before.upgrade.as_ref();
+    let rolled = |to: &Place| {
+        running.is_some_and(|running| running.to_image == to.image && steps::is_rolled(scene, running.step))
+    };
+    match &scene.target.course {
+        Course::Idle => Serving::Nothing,
+        Course::Steady { at } | Course::Abort { from: at, .. } => Serving::Running(at.clone()),
+        Course::Install { to } | Course::Upgrade { to, .. } if rolled(to) => Serving::Running(to.clone()),
+        Course::Install { .. } => kept(scene).map_or(Serving::Nothing, Serving::Running),
+        Course::Upgrade { from, to } => {
+            // Another build took the place of one whose pods run already: they stay until it is their turn.
+            let superseded = kept(scene).filter(|kept| kept.release == to.release);
+            let place = superseded.unwrap_or_else(|| from.clone());
+            match running {
+                Some(running) if stays_stopped(scene, running) => Serving::Stopped(place),
+                _ => Serving::Running(place),
+            }
+        }
+    }
+}
+
+/// Whether there are no pods: in the steps without any, and when the table begins again after them. Pods of the old image
+/// would come back to a schema that has changed.
+fn stays_stopped(scene: &Scene<'_>, running: &UpgradeStatus) -> bool {
+    let offline = scene.spec.is_some_and(|spec| spec.upgrade.strategy == Strategy::Offline);
+    let empty = live(scene).and_then(|live| field(live, "spec.replicas")).and_then(Value::as_i64) == Some(0);
+    steps::is_stopped(scene, running.step) || (offline && running.expanded && empty)
+}
+
+/// The Deployment.
+pub(super) fn live<'a>(scene: &'a Scene<'_>) -> Option<&'a DynamicObject> {
+    scene.world.object(&DEPLOYMENT, scene.world.name())
+}
+
+/// What the Deployment has.
+fn kept(scene: &Scene<'_>) -> Option<Place> {
+    let annotations = live(scene).and_then(|live| field(live, "spec.template.metadata.annotations"))?;
+    let image = annotations.get(IMAGE)?.as_str()?.to_owned();
+    Some(Place { image, release: annotations.get(RELEASE)?.as_str()?.parse().ok()? })
+}
 
 /// What has to be written so that everything is as it shall be now.
-pub(crate) fn actions(_scene: &Scene<'_>) -> Vec<Action> {
-    Vec::new()
+pub(crate) fn actions(scene: &Scene<'_>) -> Vec<Action> {
+    let Some(spec) = scene.spec.filter(|_| scene.target.course != Course::Idle) else { return Vec::new() };
+    let serving = serving(scene);
+    let mut actions = config::actions(scene);
+    actions.extend(deployment::write(scene, spec, &serving));
+    actions.extend(objects::apply(scene, &SERVICE, service(scene), &[]));
+    actions.extend(objects::apply(scene, &PDB, budget(scene, spec), &[]));
+    match &spec.autoscaling {
+        Some(autoscaling) if serving != Serving::Nothing => {
+            actions.extend(objects::apply(scene, &HPA, autoscaler(scene, spec, autoscaling), &[]));
+        }
+        Some(_) => {}
+        None => {
+            actions.extend(scene.world.object(&HPA, scene.world.name()).and_then(|live| objects::delete(&HPA, live)))
+        }
+    }
+    actions
+}
+
+fn service(scene: &Scene<'_>) -> Value {
+    json!({
+        "selector": objects::selector(scene),
+        "ports": [{"name": "api", "port": PORT, "targetPort": PORT, "protocol": "TCP"}],
+    })
+}
+
+/// Seed 000: the last healthy pod is never taken, but a single pod never keeps a node from being emptied.
+fn budget(scene: &Scene<'_>, spec: &KeystoneSpec) -> Value {
+    let selector = json!({"matchLabels": objects::selector(scene)});
+    if minimum(spec) > 1 {
+        json!({"minAvailable": 1, "selector": selector})
+    } else {
+        json!({"maxUnavailable": 1, "selector": selector})
+    }
+}
+
+/// The fewest pods there may be.
+pub(super) fn minimum(spec: &KeystoneSpec) -> i32 {
+    spec.autoscaling.as_ref().and_then(|autoscaling| autoscaling.min_replicas).unwrap_or(spec.replicas).max(1)
+}
+
+/// How busy pods may be when nothing else is said, in percent of their CPU request.
+const BUSY: i32 = 80;
+
+fn autoscaler(scene: &Scene<'_>, spec: &KeystoneSpec, autoscaling: &Autoscaling) -> Value {
+    let minimum = minimum(spec);
+    let metric = |name: &str, target: i32| {
+        json!({
+            "type": "Resource",
+            "resource": {"name": name, "target": {"type": "Utilization", "averageUtilization": target}},
+        })
+    };
+    let cpu = autoscaling.target_cpu_utilization.or(autoscaling.target_memory_utilization.is_none().then_some(BUSY));
+    let metrics: Vec<Value> = [("cpu", cpu), ("memory", autoscaling.target_memory_utilization)]
+        .into_iter()
+        .filter_map(|(name, target)| Some(metric(name, target?)))
+        .collect();
+    json!({
+        "scaleTargetRef": {
+            "apiVersion": DEPLOYMENT.api_version(),
+            "kind": DEPLOYMENT.kind,
+            "name": scene.world.name(),
+        },
+        "minReplicas": minimum,
+        "maxReplicas": autoscaling.max_replicas.max(minimum),
+        "metrics": metrics,
+    })
+}
+
+/// The pods that serve.
+pub(super) fn pods<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = &'a DynamicObject> {
+    scene.world.own(&POD).filter(|pod| {
+        pod.metadata.labels.as_ref().and_then(|all| all.get(COMPONENT)).is_some_and(|own| own == objects::API)
+    })
+}
+
+/// Whether the pod runs that image. The annotation says what the operator asked for; the container may name a mirror of
+/// it, but never another tag.
+pub(super) fn has_image(pod: &DynamicObject, image: &str) -> bool {
+    let tail = |image: &str| image.rsplit('/').next().unwrap_or_default().to_owned();
+    let asked = pod.metadata.annotations.as_ref().and_then(|all| all.get(IMAGE));
+    asked.is_some_and(|asked| asked == image) && pod::image(pod).is_some_and(|found| tail(found) == tail(image))
 }
 
 /// Whether every pod has that image and is ready.
-pub(crate) fn rollout(_scene: &Scene<'_>, _to: &Place) -> Progress {
-    Progress::Running(String::new())
+pub(crate) fn rollout(scene: &Scene<'_>, to: &Place) -> Progress {
+    let object = format!("Deployment/{}", scene.world.name());
+    if let Some(error) = scene.world.failures.get(&object) {
+        return failed(Reason::Error, format!("{object} cannot be written: {error}"));
+    }
+    let Some(live) = live(scene) else { return Progress::Running(format!("{object} is being made")) };
+    let serving = serving(scene);
+    let written = scene.spec.is_none_or(|spec| deployment::write(scene, spec, &serving).is_none());
+    if serving != Serving::Running(to.clone()) || !written {
+        return Progress::Running(format!("{object}: spec.template is being written"));
+    }
+    match unmet(live) {
+        None => Progress::Done,
+        Some((found, expected, path)) => {
+            let text = format!("{object}: {path} should be {expected}, is {found}");
+            stuck(scene, live, to).map_or(Progress::Running(text), |(reason, why)| failed(reason, why))
+        }
+    }
+}
+
+fn failed(reason: Reason, message: String) -> Progress {
+    Progress::Failed(Failure { reason, message })
+}
+
+/// The first number that is not what it should be: found, expected, path.
+fn unmet(live: &DynamicObject) -> Option<(i64, i64, &'static str)> {
+    let number = |path: &str| field(live, path).and_then(Value::as_i64).unwrap_or(0);
+    let wanted = field(live, "spec.replicas").and_then(Value::as_i64).unwrap_or(1);
+    [
+        ("status.observedGeneration", live.metadata.generation.unwrap_or_default()),
+        ("status.updatedReplicas", wanted),
+        ("status.replicas", wanted),
+        ("status.readyReplicas", wanted),
+        ("status.availableReplicas", wanted),
+    ]
+    .into_iter()
+    .map(|(path, expected)| (number(path), expected, path))
+    .find(|(found, expected, _)| found != expected)
+}
+
+/// Why the pods do not become what they shall be, when that will not pass.
+fn stuck(scene: &Scene<'_>, live: &DynamicObject, to: &Place) -> Option<(Reason, String)> {
+    if let Some(failure) = pods(scene).filter(|pod| has_image(pod, &to.image)).find_map(pod::trouble) {
+        return Some((failure.reason, format!("{}; {}", failure.message, remedy(scene, to))));
+    }
+    let object = format!("Deployment/{}", scene.world.name());
+    if let Some(message) = holds(live, "ReplicaFailure").and_then(|condition| json::text(condition, "message")) {
+        return Some((Reason::Error, format!("{object}: pods cannot be made: {message}")));
+    }
+    let late = objects::items(live, "status.conditions")
+        .any(|condition| json::text(condition, "reason") == Some("ProgressDeadlineExceeded"));
+    let why = pods(scene).find_map(|pod| Some(format!(" (Pod/{}: {})", name(pod), pod::unscheduled(pod)?)));
+    late.then(|| {
+        let text = format!(
+            "{object}: the pods are not ready after spec.upgrade.rolloutDeadlineSeconds{}: look at the log of a pod that is \
+             not ready; {}",
+            why.unwrap_or_default(),
+            remedy(scene, to)
+        );
+        (Reason::DeadlineExceeded, text)
+    })
+}
+
+fn remedy(scene: &Scene<'_>, to: &Place) -> String {
+    let back = scene.from().filter(|from| from.image != to.image);
+    let may_go_back = scene.before.upgrade.as_ref().is_some_and(|running| !running.contracted);
+    match back.filter(|_| may_go_back) {
+        Some(from) => format!("set spec.image to a working build of {}, or back to {}", to.release, from.image),
+        None => format!("set spec.image to a working build of {}", to.release),
+    }
 }
 
 /// Whether no pod serves.
-pub(crate) fn stopped(_scene: &Scene<'_>) -> Progress {
-    Progress::Running(String::new())
+pub(crate) fn stopped(scene: &Scene<'_>) -> Progress {
+    let object = format!("Deployment/{}", scene.world.name());
+    if live(scene).and_then(|live| field(live, "spec.replicas")).and_then(Value::as_i64).is_some_and(|left| left > 0) {
+        return Progress::Running(format!("{object}: spec.replicas should be 0"));
+    }
+    let left: Vec<&str> = pods(scene).filter(|pod| !pod::is_over(pod)).map(name).collect();
+    if left.is_empty() { Progress::Done } else { Progress::Running(format!("Pod/{} still runs", left.join(", Pod/"))) }
 }
 
 /// The pods that do not have the image on the way yet, terminating ones included.
-pub(crate) fn old_pods(_scene: &Scene<'_>) -> Option<String> {
-    None
+pub(crate) fn old_pods(scene: &Scene<'_>) -> Option<String> {
+    let to = scene.to()?;
+    let old: Vec<&str> = pods(scene).filter(|pod| !pod::is_over(pod) && !has_image(pod, &to.image)).map(name).collect();
+    (!old.is_empty()).then(|| format!("Pod/{} of another image is not gone yet", old.join(", Pod/")))
+}
+
+/// The pods that are ready to serve with that image: name and address, in the order of their names.
+pub(super) fn ready_pods<'a>(scene: &'a Scene<'_>, to: &Place) -> Vec<(&'a str, &'a str)> {
+    let mut ready: Vec<_> = pods(scene)
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none() && has_image(pod, &to.image))
+        .filter(|pod| holds(pod, "Ready").is_some())
+        .filter_map(|pod| Some((name(pod), field(pod, "status.podIP")?.as_str()?)))
+        .collect();
+    ready.sort_unstable();
+    ready
 }
 
 /// How many pods serve.
-pub(crate) fn ready_replicas(_scene: &Scene<'_>) -> i64 {
-    0
+pub(crate) fn ready_replicas(scene: &Scene<'_>) -> i64 {
+    live(scene).and_then(|live| field(live, "status.readyReplicas")).and_then(Value::as_i64).unwrap_or(0)
 }
 
 /// The URL of the Service.
 pub(crate) fn endpoint(scene: &Scene<'_>) -> String {
-    format!("http://{}.{}.svc:5000/v3", scene.world.name(), scene.world.namespace)
+    format!("http://{}.{}.svc:{PORT}/v3", scene.world.name(), scene.world.namespace)
 }

@@ -97,8 +97,9 @@ impl World {
     /// A kind that could not be read, and why: whatever depends on it would be a guess.
     pub fn unreadable(&self) -> Option<(&'static str, &str)> {
         KINDS.iter().find_map(|kind| match self.kinds.get(&kind_key(kind)) {
+            Some(Objects::Known(_)) => None,
             Some(Objects::Unreadable(error)) => Some((kind.kind, error.as_str())),
-            _ => None,
+            Some(Objects::Absent) | None => Some((kind.kind, "the kind is not installed")),
         })
     }
 }

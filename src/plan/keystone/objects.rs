@@ -1,0 +1,206 @@
+//! What the objects of a `Keystone` have in common: labels, owner, and the apply that is made only when it is needed.
+
+use api::{DynamicObject, MANAGED_BY, annotation, keystone, service::Kind};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Scene,
+    world::{Action, COMPONENT, INSTANCE},
+};
+use crate::json;
+
+/// The component of the pods that serve.
+pub(super) const API: &str = "api";
+/// The component of the Jobs of an installation or upgrade.
+pub(super) const UPGRADE: &str = "upgrade";
+/// The component of configurations.
+pub(super) const CONFIG: &str = "config";
+/// The component of the keys.
+pub(super) const KEYS: &str = "keys";
+
+/// The labels of an object.
+pub(super) fn labels(scene: &Scene<'_>, component: &str) -> Map<String, Value> {
+    [
+        ("app.kubernetes.io/name", "keystone"),
+        (INSTANCE, scene.world.name()),
+        (COMPONENT, component),
+        (MANAGED_BY.0, MANAGED_BY.1),
+    ]
+    .into_iter()
+    .map(|(label, value)| (label.to_owned(), json!(value)))
+    .collect()
+}
+
+/// The labels by which the pods that serve are found.
+pub(super) fn selector(scene: &Scene<'_>) -> Value {
+    json!({INSTANCE: scene.world.name(), COMPONENT: API, MANAGED_BY.0: MANAGED_BY.1})
+}
+
+/// The `Keystone` as the owner of an object.
+pub(super) fn owner(scene: &Scene<'_>) -> Value {
+    let kind = keystone::KEYSTONE;
+    json!({
+        "apiVersion": kind.api_version(),
+        "kind": kind.kind,
+        "name": scene.world.name(),
+        "uid": scene.world.keystone.meta.uid,
+        "controller": true,
+        "blockOwnerDeletion": true,
+    })
+}
+
+/// An object with its metadata; `fields` are its `spec`, `data` and so on.
+pub(super) fn object(scene: &Scene<'_>, kind: &Kind, name: &str, component: &str, fields: Map<String, Value>) -> Value {
+    let mut object = fields;
+    object.insert("apiVersion".to_owned(), json!(kind.api_version()));
+    object.insert("kind".to_owned(), json!(kind.kind));
+    object.insert(
+        "metadata".to_owned(),
+        json!({
+            "name": name,
+            "namespace": scene.world.namespace,
+            "labels": labels(scene, component),
+            "ownerReferences": [owner(scene)],
+        }),
+    );
+    Value::Object(object)
+}
+
+/// The apply of an object with a `spec`, when it is needed. `free` are the fields of the spec that others may set, too:
+/// they are applied with the rest and compared, but are no reason to apply by their hash.
+pub(super) fn apply(scene: &Scene<'_>, kind: &Kind, spec: Value, free: &[&str]) -> Option<Action> {
+    let name = scene.world.name();
+    let mut hashed = spec.clone();
+    for field in free {
+        json::remove(&mut hashed, &json::keys(field));
+    }
+    let labels = labels(scene, API);
+    let hash = json::hash_of(&hashed, &labels);
+    if scene.world.object(kind, name).is_some_and(|live| is_applied(scene, live, &hash, &labels, &spec)) {
+        return None;
+    }
+    let fields = Map::from_iter([("spec".to_owned(), spec)]);
+    let mut object = object(scene, kind, name, API, fields);
+    json::set(&mut object, &["metadata".into(), "annotations".into()], json!({annotation::APPLIED: hash}));
+    Some(Action::Apply { kind: kind.kind, object })
+}
+
+fn is_applied(scene: &Scene<'_>, live: &DynamicObject, hash: &str, labels: &Map<String, Value>, spec: &Value) -> bool {
+    let metadata = &live.metadata;
+    let annotated = metadata.annotations.as_ref().and_then(|all| all.get(annotation::APPLIED));
+    let labelled = |label: &String, value: &Value| {
+        metadata.labels.as_ref().and_then(|all| all.get(label)).map(String::as_str) == value.as_str()
+    };
+    annotated.is_some_and(|found| found == hash)
+        && labels.iter().all(|(label, value)| labelled(label, value))
+        && is_owned(scene, live)
+        && covers(live.data.get("spec").unwrap_or(&Value::Null), spec)
+}
+
+/// Whether this very `Keystone` owns the object: one of the same name that was deleted does not count.
+pub(super) fn is_owned(scene: &Scene<'_>, live: &DynamicObject) -> bool {
+    live.metadata.owner_references.iter().flatten().any(|owner| owner.uid == scene.world.keystone.meta.uid)
+}
+
+/// The deletion of an object, unless it is on its way.
+pub(super) fn delete(kind: &Kind, live: &DynamicObject) -> Option<Action> {
+    let metadata = &live.metadata;
+    let (name, uid) = (metadata.name.clone()?, metadata.uid.clone()?);
+    metadata.deletion_timestamp.is_none().then_some(Action::Delete { kind: kind.kind, name, uid })
+}
+
+/// The name of an object, or nothing.
+pub(super) fn name(live: &DynamicObject) -> &str {
+    live.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// A value of an object at a dotted path.
+pub(super) fn field<'a>(live: &'a DynamicObject, path: &str) -> Option<&'a Value> {
+    json::get(&live.data, path)
+}
+
+/// The items of a list of an object at a dotted path.
+pub(super) fn items<'a>(live: &'a DynamicObject, path: &str) -> impl Iterator<Item = &'a Value> {
+    field(live, path).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// A condition of an object that is True.
+pub(super) fn holds<'a>(live: &'a DynamicObject, type_: &str) -> Option<&'a Value> {
+    items(live, "status.conditions").find(|condition| {
+        json::text(condition, "type") == Some(type_) && json::text(condition, "status") == Some("True")
+    })
+}
+
+/// As [`json::covers`], but quantities are compared by what they mean: the API server writes `0.5` as `500m`.
+pub(super) fn covers(live: &Value, wanted: &Value) -> bool {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(key, value)| match live.get(key) {
+            Some(found) if ["requests", "limits"].contains(&key.as_str()) => same_quantities(found, value),
+            Some(found) => covers(found, value),
+            None => value.is_null(),
+        }),
+        (Value::Array(live), Value::Array(wanted)) => {
+            live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| covers(live, wanted))
+        }
+        (live, wanted) => live == wanted,
+    }
+}
+
+fn same_quantities(live: &Value, wanted: &Value) -> bool {
+    let (Some(live), Some(wanted)) = (live.as_object(), wanted.as_object()) else { return live == wanted };
+    wanted.iter().all(|(key, value)| match live.get(key) {
+        Some(found) => found == value || quantity(found).is_some_and(|found| Some(found) == quantity(value)),
+        None => value.is_null(),
+    })
+}
+
+/// The suffixes of quantities, with their factors in thousandths of a millionth.
+const SUFFIXES: &[(&str, i128)] = &[
+    ("Ki", 1_000_000_000 << 10),
+    ("Mi", 1_000_000_000 << 20),
+    ("Gi", 1_000_000_000 << 30),
+    ("Ti", 1_000_000_000 << 40),
+    ("Pi", 1_000_000_000 << 50),
+    ("n", 1),
+    ("u", 1_000),
+    ("m", 1_000_000),
+    ("k", 1_000_000_000_000),
+    ("M", 1_000_000_000_000_000),
+    ("G", 1_000_000_000_000_000_000),
+    ("T", 1_000_000_000_000_000_000_000),
+    ("P", 1_000_000_000_000_000_000_000_000),
+    ("", 1_000_000_000),
+];
+
+/// A Kubernetes quantity as a number; `None` when it is none.
+fn quantity(value: &Value) -> Option<i128> {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let (number, factor) = SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)))?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    digits.checked_mul(factor)?.checked_div(scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(json!("0.5"), json!("500m"), true)]
+    #[case(json!(1), json!("1"), true)]
+    #[case(json!("1024Mi"), json!("1Gi"), true)]
+    #[case(json!("1G"), json!("1Gi"), false)]
+    #[case(json!("lots"), json!("more"), false)]
+    fn quantities_are_what_they_mean(#[case] wanted: Value, #[case] live: Value, #[case] same: bool) {
+        let of = |value: &Value| json!({"resources": {"requests": {"cpu": value}}});
+        assert_eq!(covers(&of(&live), &of(&wanted)), same);
+    }
+
+    #[test]
+    fn only_quantities_are_compared_so() {
+        assert!(!covers(&json!({"image": "1.0"}), &json!({"image": "1"})));
+    }
+}

@@ -1,0 +1,8 @@
+//! The laws and the scenarios of the keystone controller's decisions.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+// Builders take values by value so that the stories stay short.
+#![allow(clippy::needless_pass_by_value)]
+
+mod cluster;
+mod scenarios;
+mod sim;
