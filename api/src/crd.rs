@@ -30,13 +30,24 @@ pub fn all() -> Vec<CustomResourceDefinition> {
             *spec = schema;
         }
         if crd.spec.names.kind == Keystone::kind(&())
-            && let Some(image) = property(crd, "spec").and_then(|spec| spec.properties.as_mut()?.get_mut("image"))
+            && let Some(spec) = property(crd, "spec")
         {
-            // There is no image that anybody could mean by leaving it out; the plan says so.
-            image.default = None;
+            without_null(spec);
+            if let Some(image) = spec.properties.as_mut().and_then(|spec| spec.get_mut("image")) {
+                // There is no image that anybody could mean by leaving it out; the plan says so.
+                image.default = None;
+            }
         }
     }
     crds
+}
+
+/// An explicit null is absent: the API server drops it, and no rule has to think of it.
+fn without_null(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
+        without_null(property);
+    }
 }
 
 /// A top-level property in the schema of a CRD.

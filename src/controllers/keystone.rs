@@ -67,7 +67,7 @@ fn worlds(cache: &Cache, namespace: &str, failures: &Failures, now: Timestamp) -
                 .filter(|other| other.metadata.name != object.metadata.name)
                 .filter_map(|other| self::other(other))
                 .collect(),
-            fresh_keys: if needs_keys(&keystone, &kinds) { fresh_keys() } else { Vec::new() },
+            fresh_keys: fresh_keys(keys_to_make(&keystone, &kinds)),
             keystone,
             kinds: kinds.clone(),
             failures: failures.clone(),
@@ -86,26 +86,30 @@ fn created(object: &DynamicObject) -> Option<Timestamp> {
     object.metadata.creation_timestamp.as_ref().map(|time| time.0)
 }
 
-/// Whether keys have to be made: randomness is not taken in every pass.
-fn needs_keys(keystone: &Root<KeystoneSpec, KeystoneStatus>, kinds: &Kinds) -> bool {
+/// How many keys have to be made: randomness is not taken in every pass.
+fn keys_to_make(keystone: &Root<KeystoneSpec, KeystoneStatus>, kinds: &Kinds) -> usize {
     let secrets = kinds.get(&kind_key(&SECRET)).map(Objects::known).unwrap_or_default();
     let made = KEY_SECRETS.iter().all(|suffix| {
         let name = format!("{}-{suffix}", keystone.meta.name);
         secrets.iter().any(|secret| secret.metadata.name.as_ref() == Some(&name))
     });
-    !keystone.status.keys_created && !made
+    if keystone.status.keys_created || made {
+        return 0;
+    }
+    let for_tokens = keystone.spec.as_ref().map_or(0, |spec| spec.fernet.max_active_keys);
+    usize::try_from(for_tokens).unwrap_or_default().saturating_add(CREDENTIAL_KEYS)
 }
 
 /// What the names of the Secrets with the keys end with.
 const KEY_SECRETS: [&str; 2] = ["fernet-keys", "credential-keys"];
 
-/// How many keys an installation needs: one that is used and one that comes next, for tokens and for credentials.
-const KEYS: usize = 4;
+/// How many keys Keystone has for credentials: a constant of its own.
+const CREDENTIAL_KEYS: usize = 3;
 
 /// Keys as Keystone reads them: 32 random bytes in URL-safe base64.
-fn fresh_keys() -> Vec<String> {
-    let mut keys = Vec::with_capacity(KEYS);
-    for _ in 0..KEYS {
+fn fresh_keys(count: usize) -> Vec<String> {
+    let mut keys = Vec::with_capacity(count);
+    for _ in 0..count {
         let mut key = [0; 32];
         if let Err(error) = getrandom::fill(&mut key) {
             // Weak keys would be worse than none: the plan waits for them.
@@ -150,8 +154,8 @@ mod tests {
 
     #[test]
     fn keys_are_what_keystone_reads_and_never_the_same() {
-        let keys: HashSet<String> = (0..8).flat_map(|_| fresh_keys()).collect();
-        assert_eq!(keys.len(), 8 * KEYS);
+        let keys: HashSet<String> = (0..8).flat_map(|_| fresh_keys(4)).collect();
+        assert_eq!(keys.len(), 32);
         assert!(keys.iter().all(|key| key.len() == 44 && URL_SAFE.decode(key).unwrap().len() == 32));
     }
 }

@@ -3,6 +3,8 @@
 //! No operator runs: the tests write the status that it would have written.
 
 mod custom_images;
+mod keystone;
+mod keystone_target;
 mod samples;
 mod scene;
 mod singletons;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::status::KeystoneStatus;
@@ -38,7 +38,7 @@ pub struct KeystoneSpec {
     #[serde(default)]
     pub image: Image,
     /// The OpenStack release of the image, e.g. `2025.2`. May be left out when the tag says it; a digest needs it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "filled")]
     #[schemars(schema_with = "release_schema")]
     pub release: Option<String>,
     /// Lets a `HorizontalPodAutoscaler` own the number of pods.
@@ -162,11 +162,11 @@ pub struct Image {
     #[schemars(length(min = 1, max = 384))]
     pub repository: String,
     /// The tag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "filled")]
     #[schemars(length(max = 128))]
     pub tag: Option<String>,
     /// The digest: `sha256:` and 64 hexadecimal digits. Needs `spec.release`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "filled")]
     #[schemars(length(max = 71))]
     pub digest: Option<String>,
 }
@@ -220,11 +220,11 @@ pub struct SecretKey {
 #[serde(rename_all = "camelCase")]
 pub struct Database {
     /// The host; a Service of the namespace or any name or address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "filled")]
     #[schemars(length(max = 253))]
     pub host: Option<String>,
     /// A Galera instance of the control plane: upstream's Service has the name of the instance; `host` says it better.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "filled")]
     #[schemars(length(max = 253))]
     pub instance: Option<String>,
     /// The port. Default 3306.
@@ -285,7 +285,7 @@ pub struct Cache {
     #[schemars(length(max = 32))]
     pub servers: Vec<String>,
     /// A Memcached instance of the control plane: the Service of that name, port 11211.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "filled")]
     #[schemars(length(max = 253))]
     pub instance: Option<String>,
 }
@@ -402,7 +402,7 @@ pub struct UpgradeSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
     /// Says that the database was restored to this release: permits to go back to it once.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "filled")]
     #[schemars(schema_with = "release_schema")]
     pub restored_release: Option<String>,
     /// Seconds that one Job may take. Default 3600: an index on a large table takes its time.
@@ -446,6 +446,11 @@ pub enum DeletionPolicy {
     Retain,
     /// The keys go; the database is the database operator's.
     Delete,
+}
+
+/// Empty counts as absent, as for every Kubernetes string.
+fn filled<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.filter(|text| !text.is_empty()))
 }
 
 fn release_schema(_: &mut SchemaGenerator) -> Schema {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use api::manager::STATUS;
+use api::{keystone::KEYSTONE, manager::STATUS};
 use kube::{
     Client,
     api::{Patch, PatchParams, PostParams},
@@ -19,6 +19,8 @@ use testbed::{
 pub const VERSIONS: &str = "openstackversions";
 /// The plural of `OpenStackControlPlane`.
 pub const CONTROL_PLANES: &str = "openstackcontrolplanes";
+/// The plural of `Keystone`.
+pub const KEYSTONES: &str = KEYSTONE.plural;
 
 /// How long the API server may take to notice a sibling: it reads them in the background.
 const NOTICE: Duration = Duration::from_secs(60);
@@ -74,6 +76,16 @@ impl Scene {
         })
     }
 
+    /// A `Keystone`.
+    pub fn keystone(&self, spec: Value) -> Value {
+        json!({
+            "apiVersion": KEYSTONE.api_version(),
+            "kind": KEYSTONE.kind,
+            "metadata": {"name": fixtures::NAME, "namespace": self.namespace},
+            "spec": spec,
+        })
+    }
+
     pub async fn create(&self, plural: &str, object: Value) -> Answer {
         self.send(plural, Call::Create(PostParams::default(), object)).await
     }
@@ -102,9 +114,14 @@ impl Scene {
 
     /// Puts this status in the place of the old one.
     pub async fn set_status(&self, status: Value) {
+        self.set_status_of(VERSIONS, status).await;
+    }
+
+    /// The same for another kind.
+    pub async fn set_status_of(&self, plural: &str, status: Value) {
         for value in [Value::Null, status] {
             let patch = Patch::Merge(json!({"status": value}));
-            self.send(VERSIONS, Call::Patch("status", PatchParams::default(), patch)).await.accepted();
+            self.send(plural, Call::Patch("status", PatchParams::default(), patch)).await.accepted();
         }
     }
 
@@ -126,7 +143,8 @@ impl Scene {
     }
 
     async fn send(&self, plural: &str, call: Call) -> Answer {
-        let request = Request::new(format!("/apis/core.openstack.org/v1beta1/namespaces/{}/{plural}", self.namespace));
+        let group = if plural == KEYSTONES { KEYSTONE.group } else { api::GROUP };
+        let request = Request::new(format!("/apis/{group}/v1beta1/namespaces/{}/{plural}", self.namespace));
         let request = match call {
             Call::Create(params, object) => request.create(&params, object.to_string().into_bytes()),
             Call::Patch("", params, patch) => request.patch(fixtures::NAME, &params, &patch),
@@ -162,7 +180,7 @@ impl Answer {
     /// The policy refused it, and said all of this.
     #[track_caller]
     pub fn refused(&self, policy: &str, said: &[&str]) {
-        assert!(self.code >= 400 && self.message.contains(&format!("'{policy}.core.openstack.org'")), "{self:?}");
+        assert!(self.code >= 400 && self.message.contains(&format!("'{policy}.")), "{self:?}");
         assert!(!self.message.contains("resulted in error"), "{self:?}");
         for text in said {
             assert!(self.message.contains(text), "no \"{text}\" in: {}", self.message);
@@ -173,7 +191,7 @@ impl Answer {
     #[track_caller]
     pub fn warned(&self, policy: &str, said: &[&str]) {
         assert!(self.code < 300, "refused: {self:?}");
-        let name = format!("'{policy}.core.openstack.org'");
+        let name = format!("'{policy}.");
         let warning = self.warnings.iter().find(|warning| warning.contains(&name));
         let warning = warning.unwrap_or_else(|| panic!("no warning of {policy}: {self:?}"));
         for text in said {

@@ -1,4 +1,5 @@
-//! `manifests/admission/`: the rules on `OpenStackVersion` and `OpenStackControlPlane` as `ValidatingAdmissionPolicies`.
+//! `manifests/admission/`: the rules on `OpenStackVersion`, `OpenStackControlPlane` and `Keystone`, and on the operator
+//! itself, as `ValidatingAdmissionPolicies`.
 //!
 //! No webhook: the API server evaluates the rules itself, so nothing has to be served, and nothing fails while the
 //! operator restarts. The plan enforces the same rules again on what slipped through.
@@ -8,6 +9,7 @@
 
 mod cel;
 mod custom_images;
+mod keystone;
 mod own_objects;
 mod policy;
 mod singletons;
@@ -40,5 +42,8 @@ fn policies() -> Vec<Policy> {
         stage::policy(),
         templates::policy(),
         own_objects::policy(),
+        keystone::spec(),
+        keystone::target(),
+        keystone::advice(),
     ]
 }
