@@ -57,6 +57,12 @@ fn is_older(object: &DynamicObject, than: &DynamicObject) -> bool {
     number(object).zip(number(than)).is_some_and(|(object, than)| object < than)
 }
 
+/// Whether both are the same state of the same object.
+pub(super) fn is_same(one: &DynamicObject, other: &DynamicObject) -> bool {
+    let state = |object: &DynamicObject| (object.metadata.uid.clone(), object.metadata.resource_version.clone());
+    one.metadata.resource_version.is_some() && state(one) == state(other)
+}
+
 /// The objects of every watched kind.
 #[derive(Clone, Default)]
 pub struct Cache {
@@ -162,16 +168,17 @@ impl Cache {
         });
     }
 
-    /// An object was added or changed; tells its namespace.
-    pub(super) fn put(&self, kind: Kind, object: DynamicObject) -> String {
+    /// An object was added or changed; tells its namespace, unless it only is what a write of our own answered already.
+    pub(super) fn put(&self, kind: Kind, object: DynamicObject) -> Option<String> {
         let key = key(&object);
         let namespace = key.0.clone();
         self.write(|kinds| {
             let cache = kinds.entry(kind).or_default();
+            let echo = cache.ours.get(&key).is_some_and(|ours| is_same(ours, &object));
             let newest = cache.newest(&key, object);
             cache.namespaces.entry(key.0).or_default().insert(key.1, newest);
-        });
-        namespace
+            (!echo).then_some(namespace)
+        })
     }
 
     /// Takes what a write of our own answered, unless a watch has brought something since `before` was read: the next

@@ -150,7 +150,9 @@ async fn follow(api: Api<DynamicObject>, config: watcher::Config, kind: Kind, ca
                 let _ = touched.send(None);
             }
             Ok(Some(watcher::Event::Apply(object))) => {
-                let _ = touched.send(Some(cache.put(kind, object)));
+                if let Some(namespace) = cache.put(kind, object) {
+                    let _ = touched.send(Some(namespace));
+                }
             }
             Ok(Some(watcher::Event::Delete(object))) => {
                 let _ = touched.send(Some(cache.remove(kind, &object)));
