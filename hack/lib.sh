@@ -76,10 +76,10 @@ need_packages() {
 
 install_packages() {
     local policy=/usr/sbin/policy-rc.d ours=0
-    [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null || {
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
         echo "This needs the Debian packages $*: apt-get install --no-install-recommends $*"
         return 1
-    }
+    fi
     if [ ! -e "$policy" ]; then
         ours=1
         printf '#!/bin/sh\nexit 101\n' >"$policy"
