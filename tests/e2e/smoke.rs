@@ -28,7 +28,7 @@ where
     K: Clone + DeserializeOwned + Serialize + Debug + Send + 'static,
 {
     let api: Api<K> = Api::namespaced(node.client().await.unwrap(), namespace);
-    match wait::condition(&api, name, condition, "True", SOON).await {
+    match Box::pin(wait::condition(&api, name, condition, "True", SOON)).await {
         Ok(object) => object,
         Err(error) => panic!("{error:#}\n{}", node.describe(namespace).await),
     }
@@ -112,7 +112,7 @@ async fn the_operators_image_runs_with_its_own_roles() {
     // Its roles let it lead, and it reads all that it reads before it does.
     let leases: Api<Lease> = Api::namespaced(node.client().await.unwrap(), namespace);
     let led = |lease: &Lease| lease.spec.as_ref().is_some_and(|spec| spec.holder_identity.is_some());
-    wait::until(&leases, "openstack-release-operator", SOON, led).await.unwrap();
+    Box::pin(wait::until(&leases, "openstack-release-operator", SOON, led)).await.unwrap();
     // Other tests bring operators of their own.
     node.kubectl(["delete", "--namespace", namespace, deployment]).await.unwrap();
 }
