@@ -9,7 +9,8 @@ step() {
     shift
     mkdir -p "$cache/log"
     log="$cache/log/$(tr -c 'a-zA-Z0-9\n' - <<<"$name").log"
-    "$@" >"$log" 2>&1 &
+    # Descriptor 9 is a lock where there is one (hack/cluster); it must end with the script.
+    "$@" >"$log" 2>&1 9>&- &
     pid=$!
     if [ -t 2 ]; then
         while kill -0 "$pid" 2>/dev/null; do
@@ -61,4 +62,29 @@ need_toolchain() {
         step "C compiler" env DEBIAN_FRONTEND=noninteractive \
             apt-get install --yes --no-install-recommends gcc libc6-dev
     fi
+}
+
+# need_packages PACKAGE...: installs those that are missing. Their services are not started.
+need_packages() {
+    local package missing=()
+    for package in "$@"; do
+        dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
+            missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] || step "packages: ${missing[*]}" install_packages "${missing[@]}"
+}
+
+install_packages() {
+    local policy=/usr/sbin/policy-rc.d ours=0
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        echo "This needs the Debian packages $*: apt-get install --no-install-recommends $*"
+        return 1
+    fi
+    if [ ! -e "$policy" ]; then
+        ours=1
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@" || return
+    [ "$ours" -eq 0 ] || rm -f "$policy"
 }

@@ -32,6 +32,11 @@ impl Deadlines {
         *DEADLINES.get_or_init(Self::default)
     }
 
+    /// How long a watch may fail before what it brought is called out of date.
+    pub fn stale(self) -> Duration {
+        self.call * 2
+    }
+
     /// Sets those of this process; only the first call before any use has an effect.
     pub fn set(self) {
         let _ = DEADLINES.set(self);

@@ -289,7 +289,7 @@ pub struct HistoryEntry {
     pub to: String,
     /// When it began.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// When it ended; one that was aborted ended when the target returned.
     pub finished_at: Timestamp,
     /// How it ended.
     pub result: UpdateResult,

@@ -14,6 +14,7 @@ use plan::release::{About, Action, Bundle, Kinds, Plan, Surplus, World, kind_key
 use serde_json::{Value, json};
 
 use super::object::{event, meta, objects, root, status_write};
+use crate::client::Deadlines;
 use crate::engine::{Cache, Controller, Failures, Intent, Seen, Status, Watched, Write};
 
 const VERSION: Kind =
@@ -108,7 +109,14 @@ pub fn world(
         kinds: kinds(cache, namespace),
         nodesets: objects(cache, &NODE_SET, namespace),
         failures: failures.clone(),
+        stale: stale(cache),
     })
+}
+
+fn stale(cache: &Cache) -> BTreeMap<String, String> {
+    let long = Deadlines::get().stale();
+    let kinds = Release::kinds().into_iter().map(|watched| watched.kind);
+    kinds.filter_map(|kind| Some((kind.kind.to_owned(), cache.failing(&kind, long)?))).collect()
 }
 
 fn kinds(cache: &Cache, namespace: &str) -> Kinds {

@@ -1,8 +1,9 @@
 //! What the watches have seen, by kind and namespace: a pass reads its own namespace and nothing else.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 
 use api::{DynamicObject, service::Kind};
@@ -31,6 +32,8 @@ struct KindCache {
     listing: HashMap<String, Objects>,
     /// What our own writes answered and no watch has brought yet, by namespace and name.
     ours: HashMap<(String, String), Arc<DynamicObject>>,
+    /// Since when its watch fails, and how; what was read before is still there.
+    failing: Option<(Instant, String)>,
 }
 
 impl KindCache {
@@ -54,6 +57,12 @@ fn is_older(object: &DynamicObject, than: &DynamicObject) -> bool {
     number(object).zip(number(than)).is_some_and(|(object, than)| object < than)
 }
 
+/// Whether both are the same state of the same object.
+pub(super) fn is_same(one: &DynamicObject, other: &DynamicObject) -> bool {
+    let state = |object: &DynamicObject| (object.metadata.uid.clone(), object.metadata.resource_version.clone());
+    one.metadata.resource_version.is_some() && state(one) == state(other)
+}
+
 /// The objects of every watched kind.
 #[derive(Clone, Default)]
 pub struct Cache {
@@ -64,6 +73,28 @@ impl Cache {
     /// The state of a kind.
     pub fn seen(&self, kind: &Kind) -> Seen {
         self.read(|kinds| kinds.get(kind).map(|cache| cache.seen.clone()).unwrap_or_default())
+    }
+
+    /// How the watch of a kind fails, once it has failed for that long: what is known of its objects may be out of date.
+    pub fn failing(&self, kind: &Kind, at_least: Duration) -> Option<String> {
+        self.read(|kinds| {
+            let (since, error) = kinds.get(kind)?.failing.as_ref()?;
+            (since.elapsed() >= at_least).then(|| error.clone())
+        })
+    }
+
+    /// Notes that the watch of a kind failed again.
+    pub(super) fn fails(&self, kind: Kind, error: String) {
+        self.write(|kinds| {
+            let failing = &mut kinds.entry(kind).or_default().failing;
+            let since = failing.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+            *failing = Some((since, error));
+        });
+    }
+
+    /// Notes that the watch of a kind works; tells whether it had failed.
+    pub(super) fn works(&self, kind: Kind) -> bool {
+        self.write(|kinds| kinds.get_mut(&kind).and_then(|cache| cache.failing.take()).is_some())
     }
 
     /// The objects of a kind in a namespace, by name.
@@ -124,30 +155,30 @@ impl Cache {
         });
     }
 
-    /// The list is complete; tells which namespaces it may have changed.
-    pub(super) fn complete(&self, kind: Kind) -> HashSet<String> {
+    /// The list is complete: it is what there is.
+    pub(super) fn complete(&self, kind: Kind) {
         self.write(|kinds| {
             let cache = kinds.entry(kind).or_default();
             let listed = std::mem::take(&mut cache.listing);
-            let before = std::mem::replace(&mut cache.namespaces, listed);
+            cache.namespaces = listed;
             cache.seen = Seen::Synced;
             let KindCache { namespaces, ours, .. } = cache;
             // What is not in the list is gone, or is made again without harm.
             ours.retain(|(namespace, name), _| namespaces.get(namespace).is_some_and(|all| all.contains_key(name)));
-            before.keys().chain(cache.namespaces.keys()).cloned().collect()
-        })
+        });
     }
 
-    /// An object was added or changed; tells its namespace.
-    pub(super) fn put(&self, kind: Kind, object: DynamicObject) -> String {
+    /// An object was added or changed; tells its namespace, unless it only is what a write of our own answered already.
+    pub(super) fn put(&self, kind: Kind, object: DynamicObject) -> Option<String> {
         let key = key(&object);
         let namespace = key.0.clone();
         self.write(|kinds| {
             let cache = kinds.entry(kind).or_default();
+            let echo = cache.ours.get(&key).is_some_and(|ours| is_same(ours, &object));
             let newest = cache.newest(&key, object);
             cache.namespaces.entry(key.0).or_default().insert(key.1, newest);
-        });
-        namespace
+            (!echo).then_some(namespace)
+        })
     }
 
     /// Takes what a write of our own answered, unless a watch has brought something since `before` was read: the next
@@ -214,14 +245,13 @@ mod tests {
     }
 
     #[test]
-    fn a_new_list_replaces_the_old_and_names_every_namespace_it_may_have_changed() {
+    fn a_new_list_replaces_the_old_once_it_is_complete() {
         let cache = Cache::default();
         cache.put(NODE_SET, object("a", "one"));
         cache.begin(NODE_SET);
         cache.listed(NODE_SET, object("b", "two"));
         assert_eq!(cache.objects(&NODE_SET, "b").len(), 0, "nothing shows before the list is complete");
-        let changed = cache.complete(NODE_SET);
-        assert_eq!(changed, HashSet::from(["a".to_owned(), "b".to_owned()]));
+        cache.complete(NODE_SET);
         assert_eq!((cache.objects(&NODE_SET, "a").len(), cache.objects(&NODE_SET, "b").len()), (0, 1));
         assert!(cache.is_ready([NODE_SET]));
     }

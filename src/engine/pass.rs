@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::watch;
 
-use super::{Cache, Controller, Intent, Write, backoff::Backoff, events::Events, watch::slim, write::Status};
+use super::{
+    Cache, Controller, Intent, Write, backoff::Backoff, cache::is_same, events::Events, watch::slim, write::Status,
+};
 use crate::{client::CallError, leader::Leading};
 
 /// What a pass needs; shared by all passes of a controller.
@@ -114,7 +116,8 @@ impl<C: Controller> Passes<C> {
         while let Some((key, result)) = made.next().await {
             news |= match result {
                 None => false,
-                Some(Ok(())) => backoff.succeeded(&key),
+                // What was written changes the plan: the watch will not say again what the answer said.
+                Some(Ok(changed)) => backoff.succeeded(&key) || changed,
                 Some(Err(error)) => {
                     tracing::warn!(namespace, object = key, %error, "write failed; trying again later");
                     backoff.failed(&key, error.to_string(), Instant::now())
@@ -125,15 +128,22 @@ impl<C: Controller> Passes<C> {
         Again { at: if news { Some(Instant::now()) } else { backoff.next() } }
     }
 
-    /// Makes one write and keeps its answer; `None` when this process may not act any more.
-    async fn make(&self, namespace: &str, write: &Write, key: String) -> (String, Option<Result<(), CallError>>) {
+    /// Makes one write and keeps its answer; tells whether it changed anything, and `None` when this process may not act
+    /// any more.
+    async fn make(&self, namespace: &str, write: &Write, key: String) -> (String, Option<Result<bool, CallError>>) {
         if !self.may_act() {
             return (key, None);
         }
         let (kind, name) = write.target();
         let before = self.cache.object(kind, namespace, name);
         let written = write.make(&self.client, namespace).await;
-        (key, Some(written.map(|written| self.keep(*kind, before.as_ref(), written))))
+        let made = written.map(|written| {
+            // A write that a webhook takes back changes nothing: doing it again at once would never end.
+            let same = before.as_deref().zip(written.as_ref()).is_some_and(|(before, after)| is_same(before, after));
+            self.keep(*kind, before.as_ref(), written);
+            !same
+        });
+        (key, Some(made))
     }
 
     fn may_act(&self) -> bool {

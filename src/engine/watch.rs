@@ -1,6 +1,6 @@
 //! One watch for each kind; kinds may be installed later, or never.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use api::{DynamicObject, service::Kind};
 use futures::{StreamExt, TryStreamExt, pin_mut};
@@ -126,18 +126,33 @@ pub(crate) fn resource(kind: &Kind) -> ApiResource {
 async fn follow(api: Api<DynamicObject>, config: watcher::Config, kind: Kind, cache: Cache, touched: Touched) {
     let events = watcher(api, config).default_backoff().modify(slim);
     pin_mut!(events);
+    let mut failing = false;
     loop {
-        match events.try_next().await {
+        // A watch that works again says nothing before something happens: its silence has to be heard.
+        let patience = if failing { RECOVERED } else { Duration::MAX };
+        let Ok(event) = tokio::time::timeout(patience, events.try_next()).await else {
+            failing = false;
+            cache.works(kind);
+            let _ = touched.send(None);
+            continue;
+        };
+        if matches!(&event, Ok(Some(event)) if !matches!(event, watcher::Event::Init)) {
+            failing = false;
+            if cache.works(kind) {
+                let _ = touched.send(None);
+            }
+        }
+        match event {
             Ok(Some(watcher::Event::Init)) => cache.begin(kind),
             Ok(Some(watcher::Event::InitApply(object))) => cache.listed(kind, object),
             Ok(Some(watcher::Event::InitDone)) => {
-                for namespace in cache.complete(kind) {
-                    let _ = touched.send(Some(namespace));
-                }
+                cache.complete(kind);
                 let _ = touched.send(None);
             }
             Ok(Some(watcher::Event::Apply(object))) => {
-                let _ = touched.send(Some(cache.put(kind, object)));
+                if let Some(namespace) = cache.put(kind, object) {
+                    let _ = touched.send(Some(namespace));
+                }
             }
             Ok(Some(watcher::Event::Delete(object))) => {
                 let _ = touched.send(Some(cache.remove(kind, &object)));
@@ -145,13 +160,19 @@ async fn follow(api: Api<DynamicObject>, config: watcher::Config, kind: Kind, ca
             Ok(None) => return,
             Err(error) => {
                 tracing::warn!(kind = kind.kind, %error, "watch failed; trying again");
-                if cache.mark(kind, Seen::Unreadable(error.to_string())) {
+                failing = true;
+                cache.fails(kind, error.to_string());
+                let news = cache.mark(kind, Seen::Unreadable(error.to_string()));
+                if news || cache.failing(&kind, Deadlines::get().stale()).is_some() {
                     let _ = touched.send(None);
                 }
             }
         }
     }
 }
+
+/// A watch that has not failed for this long works: more than the longest pause between two tries.
+const RECOVERED: Duration = Duration::from_secs(45);
 
 /// Drops what nobody reads and what takes most of the memory.
 pub(super) fn slim(object: &mut DynamicObject) {

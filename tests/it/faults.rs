@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use api::{step::StepName, version::StepState};
+use api::{condition, step::StepName, version::StepState};
 use serde_json::json;
 use testbed::proxy::{Call, Disturbance, Fault, Rule};
 
@@ -123,6 +123,21 @@ async fn a_kind_that_may_not_be_read_is_named_and_heals() {
         .await;
     assert!(line(&status, "glance").message.contains("kind Glance"), "{}", line(&status, "glance").message);
     scene.proxy.lift(rule);
+    scene.cloud.deployed(NEW).await;
+    scene.cloud.assert_alive();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kind_that_can_no_longer_be_read_is_named_and_heals() {
+    let mut scene = scene("blinded", &[("CALL_DEADLINE_SECONDS", "1")]).await;
+    let rule = scene.proxy.add(Rule::answer(403).verbs(&["list", "watch"]).resource("glances"));
+    scene.proxy.disturb(Disturbance::Cut);
+    let condition = scene.cloud.refused("KindsWatched", &["kind Glance cannot be watched", "RBAC"]).await;
+    assert_eq!(condition.severity, condition::Severity::Warning);
+    assert!(!said(&scene.cloud.status().await, "Ready").contains("Glance"), "what was read is not forgotten");
+    scene.proxy.lift(rule);
+    scene.cloud.until("heals", |status| said(status, "KindsWatched").starts_with("True")).await;
+    scene.cloud.target(NEW).await;
     scene.cloud.deployed(NEW).await;
     scene.cloud.assert_alive();
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use api::{
+    controlplane::OpenStackControlPlane,
     service::SERVICES,
     step::{MINOR_UPDATE, Scope, StepName},
     version::{StepState, UpdateResult},
 };
 use serde_json::{Value, json};
-use testbed::fixtures;
+use testbed::{fixtures, wait};
 
-use crate::support::{Cloud, NEW, OLD, Recorder, condition_of, moved, release, said, step};
+use crate::support::{Cloud, NEW, OLD, Recorder, SOON, condition_of, moved, release, said, step};
 
 /// The generation of each service object.
 fn generations(objects: &[(String, String, Value)]) -> BTreeMap<String, i64> {
@@ -43,8 +44,11 @@ async fn every_service_moves_in_the_tables_order_with_one_write_each() {
     assert_eq!(said(&status, "Ready"), "True Ready: 1.0.1 is deployed");
     let last = status.history.last().unwrap();
     assert_eq!((last.from.as_str(), last.to.as_str(), last.result), (OLD, NEW, UpdateResult::Completed));
-    let plane = cloud.planes().get(fixtures::NAME).await.unwrap().status.unwrap();
-    assert_eq!(plane.deployed_version.as_deref(), Some(NEW));
+    // Written right after the status of the OpenStackVersion.
+    let deployed = |plane: &OpenStackControlPlane| {
+        plane.status.as_ref().is_some_and(|status| status.deployed_version.as_deref() == Some(NEW))
+    };
+    cloud.expect("the control plane", wait::until(&cloud.planes(), fixtures::NAME, SOON, deployed).await);
 }
 
 /// Peer: 9.8: no Events.

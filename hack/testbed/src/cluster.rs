@@ -235,12 +235,12 @@ pub async fn shared() -> anyhow::Result<&'static Cluster> {
     CLUSTER.get_or_try_init(start).await
 }
 
-/// The directory of the binaries: `ORO_PARTS`, else what `hack/cluster/parts` prints (which gets them if need be).
+/// The directory of the binaries: `ORO_PARTS`, else what `hack/parts/build` prints (which gets them if need be).
 async fn parts() -> anyhow::Result<PathBuf> {
     if let Some(directory) = std::env::var_os("ORO_PARTS") {
         return Ok(directory.into());
     }
-    let script = crate::root().join("hack/cluster/parts");
+    let script = crate::root().join("hack/parts/build");
     let output = Command::new(&script).output().await.with_context(|| format!("cannot run {}", script.display()))?;
     if !output.status.success() {
         bail!("{} failed:\n{}", script.display(), String::from_utf8_lossy(&output.stderr));

@@ -4,16 +4,20 @@
 //! * [`actors`]: scripted service operators, built from the service table;
 //! * [`operator`]: the operator as a process, with the environment of a [`release::Release`];
 //! * [`proxy`]: what is between the operator and the API server: it counts, stops and spoils requests;
+//! * [`load`]: users of a real Keystone, who count what fails;
+//! * [`node`]: a real cluster with a kubelet, which `hack/cluster` starts, seen from a test;
 //! * [`wait`]: watching until something holds, with an error that shows what was there instead;
 //! * [`fixtures`]: control planes, nodesets and deployments.
 //!
-//! Whatever is started here ends with the process that started it, however that process ends: see [`process`].
+//! Whatever is started here (so not that real cluster) ends with the process that started it, however that process ends: see [`process`].
 
 use std::path::{Path, PathBuf};
 
 pub mod actors;
 pub mod cluster;
 pub mod fixtures;
+pub mod load;
+pub mod node;
 pub mod operator;
 pub mod process;
 pub mod proxy;
@@ -23,6 +27,7 @@ pub mod wait;
 
 pub use actors::{Actors, Script};
 pub use cluster::Cluster;
+pub use node::Node;
 pub use operator::Operator;
 pub use proxy::Proxy;
 pub use release::Release;

@@ -47,6 +47,14 @@ pub(crate) struct Respin {
     pub(crate) changed: Vec<String>,
 }
 
+/// The hash of the images of a version whose record is lost, where it is still known.
+fn lost_hash<'a>(world: &'a World, before: &'a OpenStackVersionStatus, version: &str) -> Option<&'a str> {
+    let running = before.update.as_ref().filter(|update| update.to == version);
+    let running = running.map(|update| update.image_set_hash.as_str()).filter(|hash| !hash.is_empty());
+    let deployed = || deployed_image_set(world, before).filter(|_| deployed_version(world, before) == Some(version));
+    running.or_else(deployed)
+}
+
 /// Every known version.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Records {
@@ -92,7 +100,7 @@ impl Records {
         let differs = match recorded {
             Some(recorded) => recorded.images != offered.images,
             // The record is lost (the object was created again), but not the hash.
-            None => deployed_image_set(world, before).is_some_and(|deployed| deployed != offered.hash()),
+            None => lost_hash(world, before, &bundle.version).is_some_and(|hash| hash != offered.hash()),
         };
         if !(differs && in_use(world, before, &bundle.version)) {
             // What is in use keeps its switches and its release: an operator upgrade alone starts nothing.

@@ -150,7 +150,14 @@ impl Case<'_> {
         let running = self.before.update.as_ref().map(|update| update.to.as_str());
         let installing =
             || recorded_target(self.world).filter(|recorded| self.records.versions.contains_key(*recorded));
-        running.or(self.deployed).or_else(installing)
+        running.or(self.interrupted()).or(self.deployed).or_else(installing)
+    }
+
+    /// The target of an update that was under way when the `OpenStackVersion` was deleted: what it has moved is not on
+    /// record any more.
+    fn interrupted(&self) -> Option<&str> {
+        let created_again = self.before.deployed_version.is_none();
+        recorded_target(self.world).filter(|recorded| created_again && self.deployed.is_some_and(|at| at != *recorded))
     }
 
     fn rollback_allowed(&self) -> bool {
@@ -199,7 +206,7 @@ impl Case<'_> {
 
     /// Rule 3.
     fn retarget(&self) -> Option<(Reason, String)> {
-        let update = self.before.update.as_ref()?;
+        let Some(update) = self.before.update.as_ref() else { return self.return_without_memory() };
         if self.rollback_allowed() || older(&update.to, self.requested) {
             return None;
         }
@@ -214,6 +221,20 @@ impl Case<'_> {
         let text = format!(
             "spec.targetVersion: the update from {from} to {to} cannot change to {}: {why}. Set it to {to} or newer",
             self.requested
+        );
+        Some((Reason::NotRevertible, text))
+    }
+
+    /// Rule 3 for an object that was created again: only the walk can tell what may be taken back.
+    fn return_without_memory(&self) -> Option<(Reason, String)> {
+        let (interrupted, deployed) = (self.interrupted()?, self.deployed?);
+        if self.rollback_allowed() || older(interrupted, self.requested) {
+            return None;
+        }
+        let text = format!(
+            "spec.targetVersion: the update from {deployed} to {interrupted} was under way when the OpenStackVersion was \
+             deleted, and what it has moved is not known. Set it to {interrupted} or newer; once the update goes on, it \
+             can return as far as its steps allow"
         );
         Some((Reason::NotRevertible, text))
     }

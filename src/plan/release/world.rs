@@ -152,6 +152,9 @@ pub struct World {
     /// Writes that did not succeed yet, with what the API server said, by `Kind/name`.
     #[serde(default)]
     pub failures: BTreeMap<String, String>,
+    /// The kinds whose watches fail although they worked before, and how: their objects may be out of date.
+    #[serde(default)]
+    pub stale: BTreeMap<String, String>,
 }
 
 /// A root object beyond the one that its namespace may have.

@@ -12,9 +12,7 @@ use crate::{
 };
 
 /// How long it is watched that nothing is written.
-fn watched() -> Duration {
-    Duration::from_secs(if std::env::var_os("ORO_THOROUGH").is_some() { 60 } else { 10 })
-}
+const WATCHED: Duration = Duration::from_secs(60);
 
 /// What the operator wrote in the namespace, but for the Lease.
 fn writes(cloud: &Cloud) -> Vec<Write> {
@@ -37,7 +35,7 @@ async fn an_idle_operator_writes_nothing_but_its_lease() {
     for number in 0..10 {
         let status = json!({"status": {"apiEndpoints": {"public": format!("http://glance/{number}")}}});
         glances.patch_status("glance", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
-        tokio::time::sleep(watched() / 10).await;
+        tokio::time::sleep(WATCHED / 10).await;
     }
     let after = writes(&cloud);
     assert_eq!(after[before.len()..], [], "an idle operator writes");

@@ -68,5 +68,6 @@ fn empty(release: &Release) -> anyhow::Result<World> {
         kinds: service::kinds().iter().map(|kind| (kind_key(kind), Objects::Known(Vec::new()))).collect(),
         nodesets: Objects::Absent,
         failures: BTreeMap::new(),
+        stale: BTreeMap::new(),
     })
 }

@@ -31,6 +31,7 @@ pub(super) fn of_version(scene: &Scene<'_>, walk: &Walk, children: &Children, de
         ("ContainerImagesKnown".to_owned(), images_known(scene, children)),
         ("CustomImagesValid".to_owned(), custom_images(scene)),
         ("ImageSetConfirmed".to_owned(), image_set(scene)),
+        ("KindsWatched".to_owned(), watched(scene)),
         ("MinorUpdateAvailable".to_owned(), available(scene, deployed)),
         ("TargetVersionValid".to_owned(), scene.decision.verdict.clone()),
         ("UpdateOptionsValid".to_owned(), options(scene)),
@@ -91,6 +92,19 @@ fn images_known(scene: &Scene<'_>, children: &Children) -> Verdict {
         [] => Verdict::yes("every enabled service has its images"),
         missing => Verdict::no(Severity::Warning, Reason::MissingImage, missing.join("; ")),
     }
+}
+
+fn watched(scene: &Scene<'_>) -> Verdict {
+    let stale: Vec<String> =
+        scene.world.stale.iter().map(|(kind, error)| format!("kind {kind} cannot be watched: {error}")).collect();
+    if stale.is_empty() {
+        return Verdict::yes("what is said here is up to date");
+    }
+    let text = format!(
+        "{}; what is said about these objects may be out of date: check the RBAC rules of the operator",
+        stale.join("; ")
+    );
+    Verdict::no(Severity::Warning, Reason::Error, text)
 }
 
 fn custom_images(scene: &Scene<'_>) -> Verdict {

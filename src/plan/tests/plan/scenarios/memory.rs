@@ -57,6 +57,26 @@ fn deleted_in_the_middle_of_an_update_it_goes_on() {
 }
 
 #[test]
+fn created_again_in_the_middle_with_the_old_target_it_does_not_take_back_what_it_cannot_tell() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Keystone);
+    let before = crate::support::random::Recipe::versions(&sim);
+    sim.world.bundle = bundle(OLD).into();
+    let version = sim.world.version.as_mut().unwrap();
+    version.status = api::version::OpenStackVersionStatus::default();
+    sim.target(OLD);
+    sim.settle();
+    assert_eq!(crate::support::random::Recipe::versions(&sim), before, "RabbitMQ and MariaDB stay where they are");
+    let (status, reason, message) = sim.condition("TargetVersionValid");
+    assert_eq!((status, reason.as_str()), (Status::False, "NotRevertible"));
+    assert!(message.contains("Set it to 1.0.1 or newer"), "{message}");
+    sim.world.bundle = bundle(NEW).into();
+    sim.target(NEW);
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW));
+}
+
+#[test]
 fn deleted_in_the_middle_with_a_newer_operator_nothing_moves_until_a_known_target_is_set() {
     let mut sim = Sim::updating(None, OLD, NEW);
     sim.until(StepName::Keystone);

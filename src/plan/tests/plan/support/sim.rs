@@ -45,6 +45,7 @@ impl Sim {
             kinds: service::kinds().iter().map(|kind| (kind_key(kind), Objects::Known(Vec::new()))).collect(),
             nodesets: Objects::Known(Vec::new()),
             failures: std::collections::BTreeMap::default(),
+            stale: std::collections::BTreeMap::default(),
         };
         Self { world, uids: 0, notes: Vec::new(), writes: 0 }
     }
