@@ -1,7 +1,8 @@
 //! Everything that the tests and the demo run against.
 //!
-//! * [`cluster`]: etcd and kube-apiserver (and two controllers), the real binaries, on free ports;
+//! * [`cluster`]: etcd and kube-apiserver (and a few controllers), the real binaries, on free ports;
 //! * [`actors`]: scripted service operators, built from the service table;
+//! * [`kubelet`]: what pods of Deployments and Jobs do, without containers;
 //! * [`operator`]: the operator as a process, with the environment of a [`release::Release`];
 //! * [`proxy`]: what is between the operator and the API server: it counts, stops and spoils requests;
 //! * [`wait`]: watching until something holds, with an error that shows what was there instead;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 pub mod actors;
 pub mod cluster;
 pub mod fixtures;
+pub mod kubelet;
 pub mod operator;
 pub mod process;
 pub mod proxy;
@@ -23,6 +25,7 @@ pub mod wait;
 
 pub use actors::{Actors, Script};
 pub use cluster::Cluster;
+pub use kubelet::Kubelet;
 pub use operator::Operator;
 pub use proxy::Proxy;
 pub use release::Release;

@@ -11,7 +11,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use testbed::{Cluster, Operator, cluster, operator::Options, wait};
+use testbed::{Cluster, Kubelet, Operator, cluster, kubelet::Play, operator::Options, wait};
 
 use crate::support::{BINARY, OLD, merge, release};
 
@@ -31,11 +31,17 @@ pub fn image(tag: &str) -> String {
     format!("{REPOSITORY}:{tag}")
 }
 
+/// What the Job of `Preparing` reports, with that exit code of `db_sync --check`.
+pub fn checked(code: i32) -> String {
+    json!({"version": "28.0.0", "check": code, "ahead": false, "doctor": 0, "upgradeCheck": 0}).to_string()
+}
+
 /// The namespace of a test.
 pub struct Scene {
     pub cluster: &'static Cluster,
     pub client: Client,
     pub namespace: String,
+    pub kubelet: Kubelet,
     pub operator: Operator,
 }
 
@@ -45,9 +51,11 @@ impl Scene {
         let cluster = cluster::shared().await.unwrap();
         let client = cluster.client().await.unwrap();
         let namespace = cluster.namespace(prefix).await.unwrap();
+        let kubelet = Kubelet::start(client.clone(), &namespace);
+        kubelet.play("db-check", Play::Succeeded(checked(2)));
         let options = Options::new(BINARY, &namespace, release(OLD)).with_controllers(&["keystone"]);
         let operator = Operator::start(cluster, options).unwrap();
-        Self { cluster, client, namespace, operator }
+        Self { cluster, client, namespace, kubelet, operator }
     }
 
     pub fn keystones(&self) -> Api<Keystone> {
@@ -61,7 +69,7 @@ impl Scene {
             "kind": "Keystone",
             "metadata": {"name": name, "namespace": self.namespace},
             "spec": {
-                "replicas": 3,
+                "replicas": 2,
                 "image": {"repository": REPOSITORY, "tag": OLD_TAG},
                 "database": {"host": "mariadb", "secretRef": {"name": "keystone-db"}},
                 "bootstrap": {"adminPasswordSecretRef": {"name": "keystone-admin"}},
@@ -101,6 +109,16 @@ impl Scene {
         let status =
             self.until(&what, |status| condition::find(&status.conditions, type_).as_ref().is_some_and(says)).await;
         condition::find(&status.conditions, type_).unwrap().clone()
+    }
+
+    /// Waits until that image is installed, and nothing is under way.
+    pub async fn installed(&self, image: &str) -> KeystoneStatus {
+        let installed = |status: &KeystoneStatus| {
+            status.installed_image.as_deref() == Some(image)
+                && status.upgrade.is_none()
+                && condition::is_true(&status.conditions, "Ready")
+        };
+        self.until(&format!("{image} installed"), installed).await
     }
 
     /// What a wait found, or a panic with what the operator said last.
