@@ -1,8 +1,8 @@
 //! A scripted kubelet: pods of one namespace get a node and run, as the script says.
 //!
 //! The controllers that make pods of Deployments and Jobs are the real ones; this is the one part that would need
-//! containers. A pod is played by the newest line of the script whose text occurs in the pod's name or in its image; one
-//! that no line speaks of does what it is for: a pod of a Job succeeds, any other gets ready.
+//! containers. A pod is played by the newest line of the script whose text occurs in `job <image> <name>` (or `server`, for pods
+//! of Deployments); one that no line speaks of does what it is for: a pod of a Job succeeds, any other gets ready.
 
 use std::{
     collections::HashMap,
@@ -86,7 +86,7 @@ impl Kubelet {
         Self { stage, _tasks: Arc::new(tasks) }
     }
 
-    /// From now on, pods with that text in their name or image do this; those that run and have not ended, too.
+    /// From now on, pods with that text do this; those that run and have not ended, too.
     pub fn play(&self, text: &str, play: Play) {
         self.stage.script().lines.push((text.to_owned(), play));
         self.stage.again();
@@ -277,9 +277,10 @@ fn has_ended(pod: &Pod) -> bool {
 }
 
 fn speaks_of(text: &str, pod: &Pod) -> bool {
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let mut images = containers.filter_map(|container| container.image.as_deref());
-    pod.name_any().contains(text) || images.any(|image| image.contains(text))
+    let container = pod.spec.as_ref().and_then(|spec| spec.containers.first());
+    let image = container.and_then(|container| container.image.as_deref()).unwrap_or_default();
+    let what = if is_of_job(pod) { "job" } else { "server" };
+    format!("{what} {image} {}", pod.name_any()).contains(text)
 }
 
 fn usual(pod: &Pod) -> Play {
