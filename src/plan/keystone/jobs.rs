@@ -98,8 +98,9 @@ pub(crate) fn judge(scene: &Scene<'_>, task: Task) -> Progress {
     if let Some(failure) = pods.iter().filter(|pod| !pod::is_over(pod)).find_map(|pod| pod::trouble(pod)) {
         return Progress::Failed(failure);
     }
-    // Between two tries: what the last one said. The Job goes on by itself as long as it may.
-    if let (true, Some(text)) = (pods.iter().all(|pod| pod::is_over(pod)), said(&pods)) {
+    // Between two tries: what the last one said. The Job goes on by itself as long as it may. A pod that succeeded is no
+    // try: its Job says so a moment later.
+    if let (true, Some(text)) = (pods.iter().all(|pod| pod::has_failed(pod)), said(&pods)) {
         return Progress::Failed(failure::explain(&object, &text, task.failure()));
     }
     let waits = pods.iter().find_map(|pod| pod::unscheduled(pod));

@@ -157,6 +157,11 @@ pub(super) fn is_over(pod: &DynamicObject) -> bool {
     matches!(field(pod, "status.phase").and_then(Value::as_str), Some("Succeeded" | "Failed"))
 }
 
+/// Whether the pod ended, and not well.
+pub(super) fn has_failed(pod: &DynamicObject) -> bool {
+    field(pod, "status.phase").and_then(Value::as_str) == Some("Failed")
+}
+
 /// Whether the pod's container runs, or ran: what it was to do has begun.
 pub(super) fn has_begun(pod: &DynamicObject) -> bool {
     field(pod, "status.phase").and_then(Value::as_str) == Some("Running")

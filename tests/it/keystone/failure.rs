@@ -68,7 +68,7 @@ async fn a_failure_of_expand_is_recognised(#[case] text: &str, #[case] reason: R
     let scene = Scene::with_keystone("ks-text", json!({})).await;
     scene.kubelet.play(&pods_of(UpgradeStep::Expanding, NEW_TAG), Play::Failed(1, text.to_owned()));
     scene.upgrade(NEW_TAG).await;
-    let degraded = scene.says("Degraded", Status::True, &[]).await;
+    let degraded = scene.says("Degraded", Status::True, &["Job/keystone-db-expand-"]).await;
     assert_eq!(degraded.reason, reason, "{}", degraded.message);
     // What runs is not harmed.
     scene.says("Available", Status::True, &[]).await;

@@ -181,8 +181,9 @@ impl Scene {
     /// Waits for a step that is under way: its Job runs, or its pods change.
     pub async fn at(&self, step: UpgradeStep) -> UpgradeStatus {
         let at = |status: &KeystoneStatus| {
-            let upgrade = status.upgrade.as_ref().filter(|upgrade| upgrade.step == step);
-            upgrade.is_some_and(|upgrade| upgrade.message.contains(" runs") || step == UpgradeStep::RollingUpdate)
+            // The Job is there, or the Deployment is written.
+            let says = if step == UpgradeStep::RollingUpdate { "status." } else { " runs" };
+            status.upgrade.as_ref().is_some_and(|upgrade| upgrade.step == step && upgrade.message.contains(says))
         };
         self.until(&format!("at {step}"), at).await.upgrade.unwrap()
     }
@@ -219,6 +220,17 @@ impl Scene {
             assert!(start.elapsed() < SOON, "no event {reason} among {seen:?}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Every warning, with its reason.
+    pub async fn warnings(&self) -> Vec<String> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let events = api.list(&ListParams::default()).await.unwrap().items;
+        let ours = |event: &Event| {
+            let about = event.regarding.as_ref().and_then(|about| about.kind.as_deref());
+            event.type_.as_deref() == Some("Warning") && about == Some("Keystone")
+        };
+        events.into_iter().filter(ours).map(|event| format!("{:?}: {:?}", event.reason, event.note)).collect()
     }
 
     /// Watches until an object has that value at a JSON pointer.

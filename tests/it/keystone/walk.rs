@@ -90,6 +90,8 @@ async fn an_upgrade_goes_through_every_step_and_the_api_serves_in_each() {
     {
         scene.event(reason).await;
     }
+    // Nothing was ever said to be wrong.
+    assert_eq!(scene.warnings().await, Vec::<String>::new());
 }
 
 /// Contract never runs while an old pod is left, a terminating one included.
