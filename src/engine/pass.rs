@@ -113,11 +113,17 @@ impl<C: Controller> Passes<C> {
         let due = round.writes.iter().map(|write| (write, write.key())).filter(|(_, key)| backoff.may_try(key, start));
         let due: Vec<_> = due.map(|(write, key)| self.make(namespace, write, key)).collect();
         let mut made = stream::iter(due).buffer_unordered(AT_ONCE);
+        let mut outdated = None;
         while let Some((key, result)) = made.next().await {
             news |= match result {
                 None => false,
                 // What was written changes the plan: the watch will not say again what the answer said.
                 Some(Ok(changed)) => backoff.succeeded(&key) || changed,
+                // It was made for an object that somebody changed in between: no failure, but to be planned anew.
+                Some(Err(error)) if error.is_conflict() => {
+                    outdated = Some(Instant::now() + OUTDATED);
+                    false
+                }
                 Some(Err(error)) => {
                     tracing::warn!(namespace, object = key, %error, "write failed; trying again later");
                     backoff.failed(&key, error.to_string(), Instant::now())
@@ -125,7 +131,7 @@ impl<C: Controller> Passes<C> {
             };
         }
         // What failed, or no longer fails, is said in a pass of its own: it starts from the newest objects.
-        Again { at: if news { Some(Instant::now()) } else { backoff.next() } }
+        Again { at: if news { Some(Instant::now()) } else { [outdated, backoff.next()].into_iter().flatten().min() } }
     }
 
     /// Makes one write and keeps its answer; tells whether it changed anything, and `None` when this process may not act

@@ -1,4 +1,7 @@
 //! The keystone controller on a real API server: scripted Jobs and pods, everything else real.
 
-mod first;
+mod failure;
+mod objects;
 mod support;
+mod walk;
+mod ways;

@@ -1,4 +1,5 @@
-//! A control plane of real parts: etcd, kube-apiserver, and kube-controller-manager for garbage collection.
+//! A control plane of real parts: etcd, kube-apiserver, and kube-controller-manager for garbage collection, Deployments
+//! and Jobs.
 //!
 //! A [`Cluster`] holds plain data and processes only, so one may be shared by tests with a runtime each
 //! ([`shared`]); clients are made per test.
@@ -46,7 +47,16 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { audit: true, controllers: vec!["garbage-collector-controller", "namespace-controller"] }
+        let controllers = vec![
+            "garbage-collector-controller",
+            "namespace-controller",
+            // Without an account no pod can be made.
+            "serviceaccount-controller",
+            "deployment-controller",
+            "replicaset-controller",
+            "job-controller",
+        ];
+        Self { audit: true, controllers }
     }
 }
 

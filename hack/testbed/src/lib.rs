@@ -1,7 +1,8 @@
 //! Everything that the tests and the demo run against.
 //!
-//! * [`cluster`]: etcd and kube-apiserver (and two controllers), the real binaries, on free ports;
+//! * [`cluster`]: etcd and kube-apiserver (and a few controllers), the real binaries, on free ports;
 //! * [`actors`]: scripted service operators, built from the service table;
+//! * [`kubelet`]: what pods of Deployments and Jobs do, without containers;
 //! * [`operator`]: the operator as a process, with the environment of a [`release::Release`];
 //! * [`proxy`]: what is between the operator and the API server: it counts, stops and spoils requests;
 //! * [`load`]: users of a real Keystone, who count what fails;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 pub mod actors;
 pub mod cluster;
 pub mod fixtures;
+pub mod kubelet;
 pub mod load;
 pub mod node;
 pub mod operator;
@@ -27,7 +29,11 @@ pub mod wait;
 
 pub use actors::{Actors, Script};
 pub use cluster::Cluster;
+<<<<<<< HEAD
 pub use node::Node;
+=======
+pub use kubelet::Kubelet;
+>>>>>>> b-keystone
 pub use operator::Operator;
 pub use proxy::Proxy;
 pub use release::Release;

@@ -172,8 +172,9 @@ fn server_command(spec: &KeystoneSpec) -> Vec<String> {
         "--master",
         "--processes",
         &spec.processes.to_string(),
+        // A client that sends slowly holds a thread, not a process.
         "--threads",
-        "1",
+        "4",
         "--lazy-apps",
         "--need-app",
         "--module",

@@ -98,8 +98,9 @@ pub(crate) fn judge(scene: &Scene<'_>, task: Task) -> Progress {
     if let Some(failure) = pods.iter().filter(|pod| !pod::is_over(pod)).find_map(|pod| pod::trouble(pod)) {
         return Progress::Failed(failure);
     }
-    // Between two tries: what the last one said. The Job goes on by itself as long as it may.
-    if let (true, Some(text)) = (pods.iter().all(|pod| pod::is_over(pod)), said(&pods)) {
+    // Between two tries: what the last one said. The Job goes on by itself as long as it may. A pod that succeeded is no
+    // try: its Job says so a moment later.
+    if let (true, Some(text)) = (pods.iter().all(|pod| pod::has_failed(pod)), said(&pods)) {
         return Progress::Failed(failure::explain(&object, &text, task.failure()));
     }
     let waits = pods.iter().find_map(|pod| pod::unscheduled(pod));
@@ -124,6 +125,9 @@ fn absent(scene: &Scene<'_>, object: &str, task: Task) -> Progress {
     if let Some(failure) = obstacle(scene, task) {
         return Progress::Failed(failure);
     }
+    if let Some(message) = reader(scene, task) {
+        return Progress::Running(message);
+    }
     match writers(scene, None).next() {
         Some(writer) if task.writes() => Progress::Running(format!("{object} waits for {writer}")),
         _ => Progress::Running(format!("{object} is being created")),
@@ -143,6 +147,11 @@ fn obstacle(scene: &Scene<'_>, task: Task) -> Option<Failure> {
         return Some(Failure { reason: Reason::DatabaseInUse, message });
     }
     keys::trouble(scene)
+}
+
+/// Who still reads what contract drops: somebody may have brought old pods back after they were gone.
+fn reader(scene: &Scene<'_>, task: Task) -> Option<String> {
+    if task == Task::Contract { server::old_pods(scene) } else { None }
 }
 
 /// Whether another `Keystone` uses the same database, and was there first.
@@ -270,7 +279,7 @@ pub(crate) fn create(scene: &Scene<'_>, task: Task) -> Vec<Action> {
     let Some(name) = job_name(scene, upgrade, task) else { return Vec::new() };
     let there = scene.world.object(&JOB, &name).is_some();
     let blocked = task.writes() && writers(scene, Some(&name)).next().is_some();
-    if there || blocked || obstacle(scene, task).is_some() {
+    if there || blocked || obstacle(scene, task).is_some() || reader(scene, task).is_some() {
         return Vec::new();
     }
     let labels = [(RECORD, record(upgrade))];

@@ -106,6 +106,8 @@ pub(super) fn volumes(scene: &Scene<'_>, spec: &KeystoneSpec, config: &str) -> V
         secret("fernet-keys", &fernet_secret(scene)),
         secret("credential-keys", &credential_secret(scene)),
         json!({"name": "tmp", "emptyDir": {}}),
+        // The password is in there: never on a disk.
+        json!({"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}),
     ];
     if let Some(tls) = &spec.database.tls {
         volumes.push(secret("database-ca", &tls.ca_secret_ref.name));
@@ -122,6 +124,7 @@ pub(super) fn mounts(spec: &KeystoneSpec) -> Vec<Value> {
         mount("fernet-keys", config::FERNET_KEYS),
         mount("credential-keys", config::CREDENTIAL_KEYS),
         json!({"name": "tmp", "mountPath": "/tmp"}),
+        json!({"name": "run", "mountPath": "/run/keystone-operator"}),
     ];
     if spec.database.tls.is_some() {
         mounts.push(mount("database-ca", CA_FOLDER));
@@ -152,6 +155,11 @@ pub(super) fn container_security() -> Value {
 /// Whether nothing of the pod runs any more, for good.
 pub(super) fn is_over(pod: &DynamicObject) -> bool {
     matches!(field(pod, "status.phase").and_then(Value::as_str), Some("Succeeded" | "Failed"))
+}
+
+/// Whether the pod ended, and not well.
+pub(super) fn has_failed(pod: &DynamicObject) -> bool {
+    field(pod, "status.phase").and_then(Value::as_str) == Some("Failed")
 }
 
 /// Whether the pod's container runs, or ran: what it was to do has begun.

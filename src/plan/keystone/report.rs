@@ -129,7 +129,12 @@ fn serving_failure(scene: &Scene<'_>, course: &Course) -> Option<Failure> {
 
 /// A write that did not succeed.
 fn unwritten(scene: &Scene<'_>) -> Option<Failure> {
-    let (object, error) = scene.world.failures.first_key_value()?;
+    let name = scene.world.name();
+    let ours = |object: &str| {
+        let rest = object.split_once('/').and_then(|(_, object)| object.strip_prefix(name));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let (object, error) = scene.world.failures.iter().find(|(object, _)| ours(object))?;
     Some(Failure { reason: Reason::Error, message: format!("{object} cannot be written: {error}") })
 }
 

@@ -104,7 +104,7 @@ pub(crate) fn actions(scene: &Scene<'_>) -> Vec<Action> {
         }
         Some(_) => {}
         None => {
-            actions.extend(scene.world.object(&HPA, scene.world.name()).and_then(|live| objects::delete(&HPA, live)))
+            actions.extend(scene.world.object(&HPA, scene.world.name()).and_then(|live| objects::delete(&HPA, live)));
         }
     }
     actions

@@ -4,6 +4,7 @@ import collections
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,15 +14,24 @@ import urllib.request
 # Nothing was begun: the Job may try again.
 NOT_BEGUN = 75
 CURRENT, EXPAND, CONTRACT = 0, 2, 4
+# Written by launch.py.
+OPTIONS = "/run/keystone-operator/database.cnf"
 LOCK_WAIT = "Lock wait timeout exceeded"
 AHEAD = "Can't locate revision"
 
 
 def end(code, text):
-    """Leaves the text to the operator: the end of it, which names the error."""
+    """Leaves the text to the operator, and room for what it has to say itself."""
     with open("/dev/termination-log", "w", encoding="utf-8") as file:
-        file.write(text[-2000:])
+        file.write(text[:2000])
     sys.exit(code)
+
+
+def essence(text):
+    """The lines that name errors, the last one first: statements and stack traces are longer than a message may be."""
+    lines = [re.sub(r"^\S+ \S+ \d+ [A-Z]+ \S+ ", "", line) for line in text.splitlines()]
+    telling = [line for line in lines if re.search(r"\(\d{4}, |Error\b|Exception\b|does not exist", line)]
+    return "\n".join(reversed(telling[-8:])) or "\n".join(lines[-12:])
 
 
 def run(*command):
@@ -39,19 +49,10 @@ def wait_for_database():
     """A database that cannot be reached or does not let us in is found before anything is begun."""
     import pymysql
 
-    env = os.environ
     deadline = time.monotonic() + 60
     while True:
         try:
-            pymysql.connect(
-                host=env["DB_HOST"],
-                port=int(env["DB_PORT"]),
-                user=env["DB_USER"],
-                password=env["DB_PASSWORD"],
-                database=env["DB_NAME"],
-                connect_timeout=5,
-                ssl={"ca": env["DB_CA"]} if env.get("DB_CA") else None,
-            ).close()
+            pymysql.connect(read_default_file=OPTIONS, database=os.environ["DB_NAME"], connect_timeout=5).close()
             return
         except pymysql.err.OperationalError as error:
             print(error, flush=True)
@@ -68,21 +69,21 @@ def change(*arguments):
         if code == 0:
             end(0, "")
         if LOCK_WAIT not in text or pause is None:
-            end(1, text)
+            end(1, essence(text))
         time.sleep(pause)
 
 
 def repeatable(*command):
     """A command that does no harm when it is repeated."""
     code, text = run(*command)
-    end(0 if code == 0 else NOT_BEGUN, "" if code == 0 else text)
+    end(0 if code == 0 else NOT_BEGUN, "" if code == 0 else essence(text))
 
 
 def check():
     code, text = run("keystone-manage", "db_sync", "--check")
     ahead = code == 1 and AHEAD in text
     if code not in (CURRENT, EXPAND, CONTRACT) and not ahead:
-        end(NOT_BEGUN, text)
+        end(NOT_BEGUN, essence(text))
     report = {
         "version": importlib.metadata.version("keystone"),
         "check": code,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plan::json;
+use plan::{json, keystone::SCHEMA_WRITER};
 use serde_json::{Value, json};
 
 use super::sim::{Behaviour, Sim};
@@ -79,6 +79,9 @@ impl Sim {
         }
         let job = pod.metadata.labels.as_ref().and_then(|all| all.get("batch.kubernetes.io/job-name")).cloned();
         let image = json::text(&pod.data, "spec.containers.0.image").unwrap().to_owned();
+        if phase == "Pending" && job.is_some() && !self.broken.contains(&image) {
+            self.may_begin(name);
+        }
         let status = match (phase.as_str(), job) {
             ("Pending", _) if self.broken.contains(&image) => waiting("ImagePullBackOff", "not found"),
             ("Pending", Some(job)) => match self.behaviour(&job) {
@@ -95,6 +98,39 @@ impl Sim {
             _ => return,
         };
         self.edit("Pod", name, |pod| pod["status"] = status);
+    }
+
+    /// The laws of what writes to the schema, at the moment when it begins.
+    fn may_begin(&self, name: &str) {
+        let writer = |pod: &str| {
+            let pod = self.find("Pod", pod).unwrap();
+            let over = matches!(json::text(&pod.data, "status.phase"), Some("Succeeded" | "Failed"));
+            !over && pod.metadata.labels.as_ref().unwrap().contains_key(SCHEMA_WRITER)
+        };
+        if !writer(name) {
+            return;
+        }
+        let others: Vec<_> = self.names("Pod").into_iter().filter(|other| other != name && writer(other)).collect();
+        assert_eq!(others, Vec::<String>::new(), "two writers: {name}");
+        if name.contains("-db-contract-") {
+            let image = |pod: &str| json::text(&self.find("Pod", pod).unwrap().data, "spec.containers.0.image");
+            let old = |pod: &String| pod.starts_with("api-") && image(pod) != image(name);
+            let old: Vec<_> = self.names("Pod").into_iter().filter(old).collect();
+            assert_eq!(old, Vec::<String>::new(), "contract while old pods exist");
+        }
+    }
+
+    /// The Job took too long.
+    pub fn deadline(&mut self, name: &str) {
+        let Some(job) = self.find("Job", name) else { return };
+        if job.data.get("status").and_then(|status| status.get("conditions")).is_some() {
+            return;
+        }
+        for pod in self.pods_of(name) {
+            self.terminate(&pod);
+        }
+        let status = json!({"conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]});
+        self.edit("Job", name, |job| json::set(job, &["status".into()], status));
     }
 
     /// The Deployment controller: one pod more, or one less.
@@ -122,9 +158,11 @@ impl Sim {
             "readyReplicas": ready, "availableReplicas": ready,
         });
         self.edit("Deployment", "keystone", |live| live["status"] = status);
-        let old = alive.iter().find(|(_, new, ..)| !new);
+        // Of the old ones, those that do not serve go first.
+        let old = alive.iter().filter(|(_, new, ..)| !new).min_by_key(|(_, _, ready, _)| *ready);
+        let idle = old.is_some_and(|(_, _, ready, _)| !ready);
         let surplus = old.copied().or_else(|| alive.last().copied()).map(|(name, ..)| name.clone());
-        if alive.len() > wanted && (ready > wanted || wanted == 0 || new.len() > wanted) {
+        if alive.len() > wanted && (ready > wanted || wanted == 0 || new.len() > wanted || idle) {
             self.terminate(&surplus.unwrap());
         } else if new.len() < wanted && alive.len() <= wanted {
             self.uids += 1;

@@ -4,5 +4,7 @@
 #![allow(clippy::needless_pass_by_value)]
 
 mod cluster;
+mod laws;
 mod scenarios;
 mod sim;
+mod trouble;

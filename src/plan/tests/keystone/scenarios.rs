@@ -1,19 +1,21 @@
 //! Stories with one thread.
 
-use super::sim::{NEW, OLD, Sim};
+use api::keystone::{Autoscaling, Backup, Strategy, UpgradeResult};
+use plan::json;
+use rstest::rstest;
+use serde_json::json;
 
-fn tasks(sim: &Sim) -> Vec<String> {
-    sim.ran.iter().map(|job| job.split("-db-").nth(1).unwrap().rsplit_once('-').unwrap().0.to_owned()).collect()
-}
+use super::sim::{Behaviour, NEW, OLD, Sim};
 
 #[test]
 fn the_first_installation() {
     let sim = Sim::installed(OLD);
-    assert_eq!(tasks(&sim), ["sync", "bootstrap"]);
+    assert_eq!(sim.tasks(), ["sync", "bootstrap"]);
     assert_eq!(sim.condition("Ready"), (true, format!("{OLD} is installed")));
     assert_eq!(sim.world.keystone.status.ready_replicas, 3);
-    assert!(sim.find("Secret", "keystone-fernet-keys").is_some());
-    assert!(sim.find("PodDisruptionBudget", "keystone").is_some());
+    let keys = sim.find("Secret", "keystone-fernet-keys").unwrap();
+    assert_eq!(keys.metadata.owner_references, None, "keys outlive the Keystone");
+    assert_eq!(keys.data["data"].as_object().unwrap().len(), 3);
     assert!(sim.find("Service", "keystone").is_some());
 }
 
@@ -21,11 +23,207 @@ fn the_first_installation() {
 fn an_upgrade_from_the_first_to_the_last_step() {
     let mut sim = Sim::installed(OLD);
     sim.ran.clear();
+    sim.notes.clear();
     sim.image(NEW).settle();
-    assert_eq!(tasks(&sim), ["check", "expand", "migrate", "verify", "contract"]);
+    assert_eq!(sim.tasks(), ["check", "expand", "migrate", "verify", "contract"]);
     let status = &sim.world.keystone.status;
     assert_eq!(status.installed_image.as_deref(), Some(NEW));
     assert_eq!((&status.target_release, &status.upgrade, &status.upgrade_phase), (&None, &None, &None));
     assert!(sim.condition("Ready").0, "{:?}", sim.condition("Ready"));
     assert_eq!(sim.names("ConfigMap").len(), 2, "the old configuration is gone: {:?}", sim.names("ConfigMap"));
+    assert_eq!(sim.names("Job").len(), 5, "the Jobs of the upgrade stay as evidence");
+    let said: Vec<_> = sim.notes.iter().map(|note| note.split(':').next().unwrap()).collect();
+    for reason in
+        ["UpgradeInitiated", "ExpandComplete", "MigrateComplete", "DeploymentRolloutComplete", "UpgradeComplete"]
+    {
+        assert_eq!(said.iter().filter(|said| **said == reason).count(), 1, "{reason}: {said:?}");
+    }
+}
+
+#[test]
+fn a_patch_whose_schema_is_current_runs_no_schema_job() {
+    let mut sim = Sim::installed(OLD);
+    sim.ran.clear();
+    let report = json!({"check": 0, "version": "28.1.0", "ahead": false}).to_string();
+    sim.jobs.insert("check", Behaviour::Succeeds(report));
+    sim.image("quay.io/keystone:2025.2-p1").settle();
+    assert_eq!(sim.tasks(), ["check", "verify"]);
+    assert_eq!(sim.world.keystone.status.installed_image.as_deref(), Some("quay.io/keystone:2025.2-p1"));
+}
+
+#[rstest]
+#[case::liar("27.0.0")]
+#[case::unknown("")]
+fn a_check_that_cannot_be_trusted_skips_nothing(#[case] version: &str) {
+    let mut sim = Sim::installed(OLD);
+    sim.ran.clear();
+    let report = json!({"check": 0, "version": version, "ahead": false}).to_string();
+    sim.jobs.insert("check", Behaviour::Succeeds(report));
+    sim.image("quay.io/keystone:2025.2-p1").settle();
+    assert_eq!(sim.tasks(), ["check", "expand", "migrate", "verify", "contract"]);
+}
+
+#[test]
+fn offline_nobody_runs_while_the_schema_changes() {
+    let mut sim = Sim::installed(OLD);
+    sim.spec(|spec| {
+        spec.upgrade.strategy = Strategy::Offline;
+        spec.upgrade.backup = Some(Backup { claim_name: "backups".into(), image: "mariadb:10.11".into() });
+    });
+    sim.ran.clear();
+    sim.image(NEW);
+    for _ in 0..200 {
+        sim.pass();
+        sim.cluster();
+        let writes = sim.names("Pod").iter().any(|pod| pod.contains("-expand-") || pod.contains("-contract-"));
+        let done = sim.tasks().contains(&"contract".to_owned());
+        assert!(!writes || done || !sim.names("Pod").iter().any(|pod| pod.starts_with("api-")));
+    }
+    assert_eq!(sim.tasks(), ["check", "backup", "expand", "migrate", "contract", "verify"]);
+    assert_eq!(sim.world.keystone.status.ready_replicas, 3);
+    assert!(sim.condition("Ready").0);
+}
+
+#[test]
+fn a_backup_is_on_record_before_the_schema_changes() {
+    let mut sim = Sim::installed(OLD);
+    let backup = Backup { claim_name: "backups".into(), image: "mariadb:10.11".into() };
+    sim.spec(|spec| spec.upgrade.backup = Some(backup)).image(NEW);
+    sim.until("Expanding");
+    let reference = sim.world.keystone.status.upgrade.as_ref().unwrap().backup.clone().unwrap();
+    assert_eq!((reference.claim_name.as_str(), reference.release.as_str()), ("backups", "2025.2"));
+    let job = sim.names("Job").into_iter().find(|job| job.contains("-db-backup-")).unwrap();
+    let container = &sim.find("Job", &job).unwrap().data["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], "mariadb:10.11");
+    let env = container["env"].as_array().unwrap().iter().find(|env| env["name"] == "BACKUP_PATH").unwrap();
+    assert_eq!(env["value"], json!(reference.path));
+}
+
+#[rstest]
+fn an_upgrade_is_aborted_before_contract(
+    #[values("Preparing", "Expanding", "Migrating", "RollingUpdate", "Verifying")] step: &str,
+) {
+    let mut sim = Sim::installed(OLD);
+    sim.image(NEW).until(step);
+    sim.image(OLD).settle();
+    let status = &sim.world.keystone.status;
+    assert_eq!(status.installed_image.as_deref(), Some(OLD));
+    assert_eq!(status.history.last().unwrap().result, UpgradeResult::Aborted);
+    assert_eq!(status.schema_release.is_some(), step != "Preparing");
+    assert!(sim.condition("Ready").0, "{:?}", sim.condition("Ready"));
+    assert!(!sim.tasks().contains(&"contract".to_owned()));
+    // And it can be tried again; what ran before does not count.
+    sim.ran.clear();
+    sim.image(NEW).settle();
+    assert_eq!(sim.tasks(), ["check", "expand", "migrate", "verify", "contract"]);
+    assert_eq!(sim.world.keystone.status.schema_release, None);
+}
+
+#[test]
+fn contract_is_never_taken_back() {
+    let mut sim = Sim::installed(OLD);
+    sim.image(NEW).until("Contracting");
+    sim.image(OLD).settle();
+    assert_eq!(sim.world.keystone.status.installed_image.as_deref(), Some(NEW));
+    assert!(sim.condition("TargetReleaseValid").1.contains("the schema cannot go back"));
+}
+
+#[test]
+fn a_schema_that_an_aborted_upgrade_left_ahead_does_not_stop_a_patch() {
+    let mut sim = Sim::installed(OLD);
+    sim.image(NEW).until("Migrating");
+    sim.image(OLD).settle();
+    sim.ran.clear();
+    let report = json!({"check": 1, "version": "28.1.0", "ahead": true}).to_string();
+    sim.jobs.insert("check", Behaviour::Succeeds(report));
+    sim.image("quay.io/keystone:2025.2-p1").settle();
+    assert_eq!(sim.tasks(), ["check", "verify"]);
+    assert_eq!(sim.world.keystone.status.schema_release.as_deref(), None);
+}
+
+#[test]
+fn the_return_after_a_restore_is_verified() {
+    let mut sim = Sim::installed(NEW);
+    sim.ran.clear();
+    sim.spec(|spec| spec.upgrade.restored_release = Some("2025.2".into()));
+    sim.jobs.insert("check", Behaviour::Succeeds(json!({"check": 1, "version": "28.1.0", "ahead": true}).to_string()));
+    sim.image(OLD).settle();
+    assert!(sim.condition("Degraded").1.contains("newer than the image"), "{:?}", sim.condition("Degraded"));
+    sim.jobs.insert("check", Behaviour::Succeeds(json!({"check": 0, "version": "28.1.0", "ahead": false}).to_string()));
+    sim.retry("1").settle();
+    assert_eq!(sim.tasks(), ["check", "check", "verify"]);
+    assert_eq!(sim.world.keystone.status.installed_image.as_deref(), Some(OLD));
+}
+
+#[test]
+fn another_build_takes_the_place_of_one_that_does_not_start() {
+    let mut sim = Sim::installed(OLD);
+    sim.broken.push(NEW.to_owned());
+    sim.image(NEW).settle();
+    assert!(sim.condition("Degraded").1.contains("cannot be pulled"), "{:?}", sim.condition("Degraded"));
+    sim.image("quay.io/keystone:2026.1-p1").settle();
+    assert_eq!(sim.world.keystone.status.installed_image.as_deref(), Some("quay.io/keystone:2026.1-p1"));
+}
+
+#[test]
+fn the_autoscaler_takes_over_and_gives_back() {
+    let mut sim = Sim::installed(OLD);
+    sim.spec(|spec| spec.replicas = 5).settle();
+    let replicas = |sim: &Sim| json::get(&sim.find("Deployment", "keystone").unwrap().data, "spec.replicas").cloned();
+    let limits = Autoscaling { min_replicas: Some(2), max_replicas: 9, ..Autoscaling::default() };
+    sim.spec(|spec| spec.autoscaling = Some(limits)).settle();
+    assert_eq!(replicas(&sim), Some(json!(5)), "never a jump to 1 or to the minimum");
+    assert!(sim.find("HorizontalPodAutoscaler", "keystone").is_some());
+    // The autoscaler writes: nobody writes against it, not even while the pods are replaced.
+    sim.scale(7);
+    sim.settle();
+    sim.image(NEW).settle();
+    assert_eq!(replicas(&sim), Some(json!(7)));
+    sim.spec(|spec| spec.autoscaling = None).settle();
+    assert_eq!(replicas(&sim), Some(json!(5)));
+    assert!(sim.find("HorizontalPodAutoscaler", "keystone").is_none());
+}
+
+#[rstest]
+#[case::one(1, None, json!(null), json!(1))]
+#[case::two(2, None, json!(1), json!(null))]
+#[case::scaled_from_one(3, Some(1), json!(null), json!(1))]
+#[case::scaled(1, Some(2), json!(1), json!(null))]
+fn the_budget_follows_the_fewest_pods(
+    #[case] replicas: i32,
+    #[case] fewest: Option<i32>,
+    #[case] available: serde_json::Value,
+    #[case] unavailable: serde_json::Value,
+) {
+    let mut sim = Sim::installed(OLD);
+    sim.spec(|spec| {
+        spec.replicas = replicas;
+        spec.autoscaling =
+            fewest.map(|min| Autoscaling { min_replicas: Some(min), max_replicas: 9, ..Default::default() });
+    });
+    sim.settle();
+    let budget = &sim.find("PodDisruptionBudget", "keystone").unwrap().data["spec"];
+    assert_eq!((&budget["minAvailable"], &budget["maxUnavailable"]), (&available, &unavailable));
+}
+
+#[test]
+fn an_edit_of_what_is_ours_is_undone_and_scaling_works_in_every_step() {
+    let mut sim = Sim::installed(OLD);
+    sim.edit("Deployment", "keystone", |live| {
+        json::set(live, &json::keys("spec.template.spec.containers.0.image"), json!("other:1"));
+    });
+    sim.settle();
+    let image = |sim: &Sim| {
+        sim.find("Deployment", "keystone").unwrap().data["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+    };
+    assert_eq!(image(&sim), json!(OLD));
+    sim.jobs.insert("expand", Behaviour::Hangs);
+    sim.image(NEW).until("Expanding");
+    sim.spec(|spec| spec.replicas = 4);
+    for _ in 0..20 {
+        sim.pass();
+        sim.cluster();
+    }
+    assert_eq!(sim.world.keystone.status.ready_replicas, 4);
+    assert_eq!(image(&sim), json!(OLD));
 }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use api::{DynamicObject, keystone::KeystoneSpec};
+use api::{
+    DynamicObject,
+    keystone::{KeystoneSpec, KeystoneStatus},
+};
 use jiff::SignedDuration;
 use plan::{
     json,
@@ -60,7 +63,11 @@ impl Sim {
         let world = World {
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             namespace: "openstack".into(),
-            keystone: Root { meta, spec: Ok(serde_json::from_value(spec(image)).unwrap()), status: Default::default() },
+            keystone: Root {
+                meta,
+                spec: Ok(serde_json::from_value(spec(image)).unwrap()),
+                status: KeystoneStatus::default(),
+            },
             created: Some("2025-12-31T00:00:00Z".parse().unwrap()),
             others: Vec::new(),
             kinds: KINDS.iter().map(|kind| (kind_key(kind), Objects::Known(Vec::new()))).collect(),
@@ -160,22 +167,19 @@ impl Sim {
         normalize(&mut new);
         self.uids += 1;
         json::set(&mut new, &json::keys("metadata.resourceVersion"), json!(self.uids.to_string()));
-        match live {
-            Some(live) => {
-                let changed = new.get("spec") != live.data.get("spec");
-                let generation = live.metadata.generation.unwrap_or(1) + i64::from(changed);
-                json::set(&mut new, &json::keys("metadata.uid"), json!(live.metadata.uid));
-                json::set(&mut new, &json::keys("metadata.generation"), json!(generation));
-                if let Some(status) = live.data.get("status") {
-                    json::set(&mut new, &json::keys("status"), status.clone());
-                }
-                self.objects(kind).retain(|old| old.metadata.name.as_deref() != Some(&name));
+        let mut generation = 1;
+        let mut uid = format!("uid-{}", self.uids);
+        if let Some(live) = live {
+            let changed = new.get("spec") != live.data.get("spec");
+            generation = live.metadata.generation.unwrap_or(1) + i64::from(changed);
+            uid = live.metadata.uid.unwrap_or_default();
+            if let Some(status) = live.data.get("status") {
+                json::set(&mut new, &json::keys("status"), status.clone());
             }
-            None => {
-                json::set(&mut new, &json::keys("metadata.uid"), json!(format!("uid-{}", self.uids)));
-                json::set(&mut new, &json::keys("metadata.generation"), json!(1));
-            }
+            self.objects(kind).retain(|old| old.metadata.name.as_deref() != Some(&name));
         }
+        json::set(&mut new, &json::keys("metadata.uid"), json!(uid));
+        json::set(&mut new, &json::keys("metadata.generation"), json!(generation));
         self.objects(kind).push(Arc::new(serde_json::from_value(new).unwrap()));
     }
 
@@ -222,6 +226,42 @@ impl Sim {
         panic!("no rest: {:#?}", self.world.keystone.status);
     }
 
+    /// The tasks of the Jobs that ran to their end.
+    pub fn tasks(&self) -> Vec<String> {
+        let task = |job: &String| job.split("-db-").nth(1).unwrap().rsplit_once('-').unwrap().0.to_owned();
+        self.ran.iter().map(task).collect()
+    }
+
+    /// Rounds until the record names that step.
+    pub fn until(&mut self, step: &str) -> &mut Self {
+        for _ in 0..200 {
+            if self.step().as_deref() == Some(step) {
+                return self;
+            }
+            self.pass();
+            self.cluster();
+        }
+        panic!("{step} is never reached: {:#?}", self.world.keystone.status);
+    }
+
+    /// The administrator asks for another attempt.
+    pub fn retry(&mut self, value: &str) -> &mut Self {
+        self.world.keystone.meta.annotations.insert(api::keystone::RETRY.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Somebody else scales the Deployment.
+    pub fn scale(&mut self, replicas: i32) {
+        self.uids += 1;
+        let version = self.uids.to_string();
+        self.edit("Deployment", "keystone", |live| {
+            json::set(live, &json::keys("spec.replicas"), json!(replicas));
+            json::set(live, &json::keys("metadata.resourceVersion"), json!(version));
+            let generation = live["metadata"]["generation"].as_i64().unwrap() + 1;
+            json::set(live, &json::keys("metadata.generation"), json!(generation));
+        });
+    }
+
     pub fn step(&self) -> Option<String> {
         self.world.keystone.status.upgrade.as_ref().map(|upgrade| upgrade.step.to_string())
     }
@@ -247,5 +287,6 @@ fn normalize(object: &mut Value) {
         json::set(object, &json::keys("data"), data);
         json::remove(object, &json::keys("stringData"));
     }
+    // Of the apply; the API server gives the object a new one.
     json::remove(object, &json::keys("metadata.resourceVersion"));
 }

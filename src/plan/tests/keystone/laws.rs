@@ -1,0 +1,153 @@
+//! The laws over random interleavings of the operator, the cluster and the administrator, with crashes in between.
+
+use plan::keystone::plan;
+use proptest::{prelude::*, test_runner::Config};
+
+use super::sim::{Behaviour, NEW, OLD, Sim};
+
+const PATCH: &str = "quay.io/keystone:2026.1-p1";
+const TASKS: [&str; 8] = ["sync", "bootstrap", "check", "backup", "expand", "migrate", "verify", "contract"];
+
+#[derive(Clone, Debug)]
+enum Event {
+    /// The operator: all of a pass.
+    Pass,
+    /// It is killed after the status and this many writes.
+    Killed(usize),
+    /// It is killed before the status is written.
+    Lost,
+    Job(usize),
+    Pod(usize),
+    Deployment,
+    Image(&'static str),
+    Replicas(i32),
+    Retry(u8),
+    Deadline(usize),
+    Behaves(usize, u8),
+    Broken(&'static str, bool),
+    Config(u8),
+    Offline(bool),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let image = || prop_oneof![Just(OLD), Just(NEW), Just(PATCH)];
+    prop_oneof![
+        12 => Just(Event::Pass),
+        2 => (0_usize..4).prop_map(Event::Killed),
+        1 => Just(Event::Lost),
+        8 => (0_usize..8).prop_map(Event::Job),
+        12 => (0_usize..12).prop_map(Event::Pod),
+        8 => Just(Event::Deployment),
+        2 => image().prop_map(Event::Image),
+        1 => (1_i32..5).prop_map(Event::Replicas),
+        1 => (0_u8..4).prop_map(Event::Retry),
+        1 => (0_usize..8).prop_map(Event::Deadline),
+        1 => (0_usize..8, 0_u8..4).prop_map(|(task, how)| Event::Behaves(task, how)),
+        1 => (image(), any::<bool>()).prop_map(|(image, broken)| Event::Broken(image, broken)),
+        1 => (0_u8..3).prop_map(Event::Config),
+        1 => any::<bool>().prop_map(Event::Offline),
+    ]
+}
+
+fn behaviour(how: u8) -> Option<Behaviour> {
+    Some(match how {
+        0 => Behaviour::Fails("(1061, \"Duplicate key name 'ix'\")".into()),
+        1 => Behaviour::Hangs,
+        2 => Behaviour::Waits("ImagePullBackOff", "not found"),
+        _ => return None,
+    })
+}
+
+fn happen(sim: &mut Sim, event: &Event) {
+    let nth = |names: Vec<String>, n: usize| if names.is_empty() { None } else { Some(names[n % names.len()].clone()) };
+    match event {
+        Event::Pass => {
+            sim.pass();
+        }
+        Event::Killed(writes) => {
+            let mut planned = plan(&sim.world);
+            planned.actions.truncate(*writes);
+            sim.act(&planned);
+            sim.report(&planned);
+        }
+        Event::Lost => {
+            plan(&sim.world);
+        }
+        Event::Job(n) => nth(sim.names("Job"), *n).into_iter().for_each(|job| sim.job(&job)),
+        Event::Pod(n) => nth(sim.names("Pod"), *n).into_iter().for_each(|pod| sim.pod(&pod)),
+        Event::Deployment => sim.deployment(),
+        Event::Image(image) => drop(sim.image(image)),
+        Event::Replicas(replicas) => drop(sim.spec(|spec| spec.replicas = *replicas)),
+        Event::Retry(value) => drop(sim.retry(&value.to_string())),
+        Event::Deadline(n) => nth(sim.names("Job"), *n).into_iter().for_each(|job| sim.deadline(&job)),
+        Event::Behaves(task, how) => {
+            sim.jobs.remove(TASKS[*task]);
+            sim.jobs.extend(behaviour(*how).map(|behaviour| (TASKS[*task], behaviour)));
+        }
+        Event::Broken(image, broken) => {
+            sim.broken.retain(|known| known != image);
+            sim.broken.extend(broken.then(|| (*image).to_owned()));
+        }
+        Event::Config(value) => {
+            let option = [("debug".to_owned(), value.to_string())].into();
+            sim.spec(|spec| spec.extra_config = [("DEFAULT".to_owned(), option)].into());
+        }
+        Event::Offline(offline) => {
+            let strategy = if *offline { api::keystone::Strategy::Offline } else { api::keystone::Strategy::Online };
+            sim.spec(|spec| spec.upgrade.strategy = strategy);
+        }
+    }
+}
+
+/// What holds between any two events.
+fn check(sim: &Sim, contracted: &mut bool) -> Result<(), TestCaseError> {
+    let status = &sim.world.keystone.status;
+    if let Some(upgrade) = &status.upgrade {
+        prop_assert!(!(upgrade.contracted && upgrade.aborting), "an abort after contract");
+        *contracted |= upgrade.contracted && upgrade.from_image == OLD;
+        if let Some(failure) = &upgrade.failure {
+            let (degraded, message) = sim.condition("Degraded");
+            prop_assert!(degraded, "a failure that is not said");
+            prop_assert_eq!(&message, &failure.message);
+            prop_assert!(
+                message.contains("Job/") || message.contains("Pod/") || message.contains("Deployment/"),
+                "{}",
+                message
+            );
+        }
+    }
+    let installed = status.installed_image.as_deref();
+    prop_assert!(!*contracted || status.upgrade.is_some() || installed != Some(OLD), "back after contract");
+    Ok(())
+}
+
+fn config() -> Config {
+    let more = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    Config { cases: more.unwrap_or(24), failure_persistence: None, max_shrink_iters: 400, ..Config::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// Ordered (checked by the kubelet of the simulation: one writer at a time, no contract beside an old pod), explained,
+    /// monotone, crash-safe; and when everything is well again, convergent and quiet.
+    #[test]
+    fn whatever_happens_it_ends_well(installed: bool, events in proptest::collection::vec(event(), 1..250)) {
+        let mut sim = if installed { Sim::installed(OLD) } else { Sim::new(OLD) };
+        if installed {
+            sim.image(NEW);
+        }
+        let mut contracted = false;
+        for event in &events {
+            happen(&mut sim, event);
+            check(&sim, &mut contracted)?;
+        }
+        sim.jobs.clear();
+        sim.broken.clear();
+        sim.retry("well again").settle();
+        sim.image(PATCH).settle();
+        let image = sim.world.keystone.status.installed_image.clone();
+        prop_assert_eq!(image.as_deref(), Some(PATCH), "{:#?}", sim.world.keystone.status);
+        prop_assert!(sim.condition("Ready").0, "{:?}", sim.condition("Ready"));
+    }
+}

@@ -1,0 +1,144 @@
+//! What goes wrong, and what is said about it.
+
+use plan::keystone::Other;
+use rstest::rstest;
+
+use super::sim::{Behaviour, NEW, OLD, Sim, spec};
+
+const DUPLICATE: &str = "(pymysql.err.OperationalError) (1061, \"Duplicate key name 'ix_revocation'\")";
+
+#[rstest]
+#[case::half("expand", Behaviour::Fails(DUPLICATE.into()), "cannot be repeated", "ExpandFailed")]
+#[case::silent("migrate", Behaviour::Fails(String::new()), "look at its log", "MigrateFailed")]
+#[case::password("check", Behaviour::Fails("(1045, \"Access denied\")".into()), "spec.database.secretRef", "PreparationFailed")]
+#[case::pull("expand", Behaviour::Waits("ImagePullBackOff", "not found"), "cannot be pulled", "ExpandFailed")]
+#[case::secret(
+    "contract",
+    Behaviour::Waits("CreateContainerConfigError", "secret \"db-secret\" not found"),
+    "\"db-secret\" not found; create the Secret",
+    "ContractFailed"
+)]
+#[case::token("verify", Behaviour::Fails("issuing a token at pod 10.0.0.1: 500 no".into()), "500 no", "VerificationFailed")]
+fn a_failure_is_explained_and_tried_again_when_asked(
+    #[case] task: &'static str,
+    #[case] behaviour: Behaviour,
+    #[case] text: &str,
+    #[case] note: &str,
+) {
+    let mut sim = Sim::installed(OLD);
+    sim.jobs.insert(task, behaviour);
+    sim.image(NEW).settle();
+    let (degraded, message) = sim.condition("Degraded");
+    assert!(degraded && message.contains(text), "{message}");
+    assert!(message.contains("Job/keystone-db-") || message.contains("Pod/keystone-db-"), "{message}");
+    assert!(!sim.condition("Ready").0);
+    assert!(sim.condition("Available").0, "users are served all the time");
+    assert_eq!(sim.notes.iter().filter(|said| said.starts_with(&format!("{note}:"))).count(), 1, "{:?}", sim.notes);
+    sim.jobs.clear();
+    sim.retry("now").settle();
+    assert_eq!(sim.world.keystone.status.installed_image.as_deref(), Some(NEW));
+    assert!(!sim.condition("Degraded").0);
+}
+
+#[test]
+fn what_waits_for_a_person_goes_on_by_itself_when_it_is_there() {
+    let mut sim = Sim::installed(OLD);
+    sim.jobs.insert("expand", Behaviour::Waits("ImagePullBackOff", "not found"));
+    sim.image(NEW).settle();
+    assert!(sim.condition("Degraded").0);
+    sim.jobs.clear();
+    sim.settle();
+    assert_eq!(sim.world.keystone.status.installed_image.as_deref(), Some(NEW));
+}
+
+#[test]
+fn a_job_that_hangs_ends_at_its_deadline() {
+    let mut sim = Sim::installed(OLD);
+    sim.jobs.insert("migrate", Behaviour::Hangs);
+    sim.image(NEW).settle();
+    let job = sim.world.keystone.status.upgrade.as_ref().unwrap().job.clone().unwrap();
+    sim.deadline(&job);
+    sim.settle();
+    assert!(sim.condition("Degraded").1.contains("spec.upgrade.jobDeadlineSeconds"), "{:?}", sim.condition("Degraded"));
+}
+
+#[test]
+fn an_abort_lets_a_schema_change_end_that_has_begun() {
+    let mut sim = Sim::installed(OLD);
+    sim.jobs.insert("expand", Behaviour::Hangs);
+    sim.image(NEW).settle();
+    sim.image(OLD).settle();
+    assert!(sim.names("Job").iter().any(|job| job.contains("-db-expand-")), "half a change is never made");
+    let message = &sim.world.keystone.status.upgrade.as_ref().unwrap().message;
+    assert!(message.contains("still writes to the schema"), "{message}");
+    sim.jobs.clear();
+    sim.settle();
+    assert_eq!(sim.world.keystone.status.upgrade, None);
+    assert_eq!(sim.world.keystone.status.schema_release.as_deref(), Some("2026.1"));
+}
+
+#[test]
+fn a_broken_image_never_reaches_contract_and_serves_nobody() {
+    let mut sim = Sim::installed(OLD);
+    sim.broken.push(NEW.to_owned());
+    // The Jobs have the image on their node.
+    sim.image(NEW);
+    for _ in 0..60 {
+        let broken = std::mem::take(&mut sim.broken);
+        for pod in sim.names("Pod").into_iter().filter(|pod| pod.contains("-db-")) {
+            sim.pod(&pod);
+        }
+        sim.broken = broken;
+        sim.pass();
+        sim.cluster();
+    }
+    let (degraded, message) = sim.condition("Degraded");
+    assert!(degraded && message.contains("or back to quay.io/keystone:2025.2"), "{message}");
+    assert_eq!(sim.world.keystone.status.ready_replicas, 3);
+    sim.image(OLD).settle();
+    assert!(sim.condition("Ready").0);
+}
+
+#[test]
+fn keys_that_are_gone_are_never_made_again() {
+    let mut sim = Sim::installed(OLD);
+    let secret = sim.find("Secret", "keystone-credential-keys").unwrap().clone();
+    sim.delete("Secret", "keystone-credential-keys");
+    sim.settle();
+    let (degraded, message) = sim.condition("Degraded");
+    assert!(degraded && message.contains("Secret/keystone-credential-keys was made once and is gone"), "{message}");
+    assert!(sim.find("Secret", "keystone-credential-keys").is_none());
+    sim.objects("Secret").push(std::sync::Arc::new(secret));
+    sim.settle();
+    assert!(sim.condition("Ready").0);
+}
+
+#[rstest]
+#[case::older("2025-01-01T00:00:00Z", "db.openstack.svc.cluster.local", true)]
+#[case::younger("2026-06-01T00:00:00Z", "db", false)]
+#[case::another("2025-01-01T00:00:00Z", "db2", false)]
+fn a_database_belongs_to_the_older_one(#[case] created: &str, #[case] host: &str, #[case] refused: bool) {
+    let mut sim = Sim::new(OLD);
+    let mut other = spec(OLD);
+    other["database"]["host"] = host.into();
+    let spec = serde_json::from_value(other).unwrap();
+    sim.world.others = vec![Other { name: "other".into(), created: Some(created.parse().unwrap()), spec }];
+    sim.settle();
+    assert_eq!(sim.condition("Degraded").0, refused);
+    assert_eq!(sim.condition("Degraded").1.contains("Keystone/other is older"), refused);
+    assert_eq!(sim.world.keystone.status.installed_image.is_none(), refused);
+}
+
+#[test]
+fn nothing_is_decided_while_pods_cannot_be_read() {
+    let mut sim = Sim::installed(OLD);
+    sim.image(NEW);
+    let unreadable = plan::release::Objects::Unreadable("forbidden".into());
+    let pods = sim.world.kinds.insert("Pod.".into(), unreadable).unwrap();
+    let planned = sim.pass();
+    assert!(planned.actions.is_empty());
+    assert!(sim.condition("Degraded").1.contains("Pod: the objects cannot be read: forbidden"));
+    sim.world.kinds.insert("Pod.".into(), pods);
+    sim.settle();
+    assert!(sim.condition("Ready").0);
+}

@@ -1,0 +1,73 @@
+//! Several objects, and the end of one.
+
+use api::{condition::Status, keystone::Keystone};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
+use rstest::rstest;
+use serde_json::json;
+use testbed::wait;
+
+use super::support::{NAME, OLD_TAG, SOON, Scene, image};
+
+#[rstest]
+#[case::retain("Retain", true)]
+#[case::delete("Delete", false)]
+#[tokio::test]
+async fn a_deleted_keystone_keeps_its_keys_unless_told_otherwise(#[case] policy: &str, #[case] kept: bool) {
+    let scene = Scene::with_keystone("ks-delete", json!({"deletionPolicy": policy})).await;
+    let secrets: Api<Secret> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    let before = secrets.get("keystone-fernet-keys").await.unwrap();
+    scene.keystones().delete(NAME, &DeleteParams::default()).await.unwrap();
+    let deployments: Api<Deployment> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    scene.expect("no Deployment", wait::gone(&deployments, NAME, SOON).await);
+    if !kept {
+        scene.expect("no keys", wait::gone(&secrets, "keystone-fernet-keys", SOON).await);
+        scene.expect("no keys", wait::gone(&secrets, "keystone-credential-keys", SOON).await);
+        return;
+    }
+    // Created again, it finds them: tokens and credentials stay readable.
+    scene.create(json!({"replicas": 1})).await;
+    scene.installed(&image(OLD_TAG)).await;
+    let after = secrets.get("keystone-fernet-keys").await.unwrap();
+    assert_eq!((before.metadata.uid, before.data), (after.metadata.uid, after.data));
+}
+
+/// Keys that were made once and are gone are never made again by themselves.
+#[tokio::test]
+async fn lost_keys_are_said_and_not_replaced() {
+    let scene = Scene::with_keystone("ks-lost", json!({})).await;
+    let secrets: Api<Secret> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    let mut keys = secrets.get("keystone-credential-keys").await.unwrap();
+    secrets.delete("keystone-credential-keys", &DeleteParams::default()).await.unwrap();
+    let texts = ["Secret/keystone-credential-keys was made once and is gone", "restore it from a backup"];
+    scene.says("Degraded", Status::True, &texts).await;
+    assert!(secrets.get_opt("keystone-credential-keys").await.unwrap().is_none());
+    keys.metadata.resource_version = None;
+    keys.metadata.uid = None;
+    secrets.create(&PostParams::default(), &keys).await.unwrap();
+    scene.says("Degraded", Status::False, &[]).await;
+}
+
+#[tokio::test]
+async fn two_keystones_on_one_database_do_not_write_to_it_both() {
+    let scene = Scene::with_keystone("ks-two", json!({})).await;
+    scene.cluster.apply(scene.keystone("second", json!({"replicas": 1}))).await.unwrap();
+    let refused = |keystone: &Keystone| {
+        let status = keystone.status.clone().unwrap_or_default();
+        api::condition::find(&status.conditions, "Degraded").is_some_and(|condition| {
+            condition.status == Status::True
+                && condition.message.contains("Keystone/keystone is older and uses the same")
+        })
+    };
+    let found = wait::until(&scene.keystones(), "second", SOON, refused).await;
+    scene.expect("the second is refused", found);
+    assert!(!scene.jobs().await.iter().any(|job| job.starts_with("second-db-sync")));
+    // The first one is not harmed, and the second goes on with a database of its own.
+    scene.says("Ready", Status::True, &[]).await;
+    scene.cluster.apply(scene.keystone("second", json!({"replicas": 1, "database": {"host": "other"}}))).await.unwrap();
+    let ready = wait::condition(&scene.keystones(), "second", "Ready", "True", SOON).await;
+    scene.expect("the second is installed", ready);
+}
