@@ -29,11 +29,8 @@ pub mod wait;
 
 pub use actors::{Actors, Script};
 pub use cluster::Cluster;
-<<<<<<< HEAD
-pub use node::Node;
-=======
 pub use kubelet::Kubelet;
->>>>>>> b-keystone
+pub use node::Node;
 pub use operator::Operator;
 pub use proxy::Proxy;
 pub use release::Release;
