@@ -86,8 +86,8 @@ impl Scene {
     /// What the database has on record: the heads of its schema.
     async fn schema(&self) -> String {
         let query = "select version_num from keystone.alembic_version order by 1";
-        let command =
-            format!("mariadb --batch --skip-column-names --password=$MARIADB_ROOT_PASSWORD --execute='{query}'");
+        let client = "mariadb --host=127.0.0.1 --user=keystone --password=\"$MARIADB_PASSWORD\"";
+        let command = format!("{client} --batch --skip-column-names --execute='{query}'");
         let args = ["exec", "--namespace", &self.namespace, "deployment/mariadb", "--", "sh", "-c", &command]
             .map(str::to_owned);
         self.node.kubectl(args).await.unwrap()
