@@ -165,6 +165,14 @@ impl Cache {
             let KindCache { namespaces, ours, .. } = cache;
             // What is not in the list is gone, or is made again without harm.
             ours.retain(|(namespace, name), _| namespaces.get(namespace).is_some_and(|all| all.contains_key(name)));
+            // What was written after its place in the list was passed.
+            for ((namespace, name), ours) in ours {
+                if let Some(listed) = namespaces.get_mut(namespace).and_then(|all| all.get_mut(name))
+                    && is_older(listed, ours)
+                {
+                    *listed = Arc::clone(ours);
+                }
+            }
         });
     }
 
@@ -181,19 +189,21 @@ impl Cache {
         })
     }
 
-    /// Takes what a write of our own answered, unless a watch has brought something since `before` was read: the next
-    /// pass then does not write the same again, and does not base its status on an outdated object.
+    /// Takes what a write of our own answered, unless a watch has brought something newer: the next pass then does not
+    /// write the same again, and does not base its status on an outdated object.
     pub(super) fn written(&self, kind: Kind, before: Option<&Arc<DynamicObject>>, object: DynamicObject) {
         let (namespace, name) = key(&object);
         self.write(|kinds| {
             let Some(cache) = kinds.get_mut(&kind).filter(|cache| cache.seen == Seen::Synced) else { return };
             let objects = cache.namespaces.entry(namespace.clone()).or_default();
-            let unchanged = match (before, objects.get(&name)) {
-                (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            let news = match (before, objects.get(&name)) {
+                // A list may have brought it anew in between, as it was before the write.
+                (_, Some(now)) => is_older(now, &object),
                 (None, None) => true,
-                _ => false,
+                // It is gone again.
+                (Some(_), None) => false,
             };
-            if unchanged {
+            if news {
                 let object = Arc::new(object);
                 objects.insert(name.clone(), Arc::clone(&object));
                 cache.ours.insert((namespace, name), object);
@@ -266,6 +276,32 @@ mod tests {
         assert_eq!(cache.objects(&NODE_SET, "a").len(), 1);
         assert!(cache.mark(NODE_SET, Seen::Absent));
         assert_eq!(cache.objects(&NODE_SET, "a").len(), 0);
+    }
+
+    #[test]
+    fn a_list_that_began_before_a_write_does_not_undo_what_it_answered() {
+        let at = |version: &str| {
+            let mut object = object("a", "one");
+            object.metadata.resource_version = Some(version.to_owned());
+            object
+        };
+        let cache = Cache::default();
+        cache.begin(NODE_SET);
+        cache.listed(NODE_SET, at("9"));
+        cache.complete(NODE_SET);
+        let version = || cache.object(&NODE_SET, "a", "one").unwrap().metadata.resource_version.clone().unwrap();
+        let before = cache.object(&NODE_SET, "a", "one");
+        cache.begin(NODE_SET);
+        cache.listed(NODE_SET, at("9"));
+        cache.written(NODE_SET, before.as_ref(), at("10"));
+        cache.complete(NODE_SET);
+        assert_eq!(version(), "10", "written while the list was on its way");
+        let before = cache.object(&NODE_SET, "a", "one");
+        cache.begin(NODE_SET);
+        cache.listed(NODE_SET, at("10"));
+        cache.complete(NODE_SET);
+        cache.written(NODE_SET, before.as_ref(), at("11"));
+        assert_eq!(version(), "11", "the list brought the same object once more");
     }
 
     #[test]
