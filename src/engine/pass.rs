@@ -266,6 +266,7 @@ impl Outcomes {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Reported {
     Written,
     Outdated,
