@@ -27,6 +27,7 @@ enum Event {
     Broken(&'static str, bool),
     Config(u8),
     Offline(bool),
+    Lingers(bool),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -46,6 +47,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (image(), any::<bool>()).prop_map(|(image, broken)| Event::Broken(image, broken)),
         1 => (0_u8..3).prop_map(Event::Config),
         1 => any::<bool>().prop_map(Event::Offline),
+        2 => any::<bool>().prop_map(Event::Lingers),
     ]
 }
 
@@ -88,6 +90,7 @@ fn happen(sim: &mut Sim, event: &Event) {
             sim.broken.retain(|known| known != image);
             sim.broken.extend(broken.then(|| (*image).to_owned()));
         }
+        Event::Lingers(lingers) => sim.lingering = *lingers,
         Event::Config(value) => {
             let option = [("debug".to_owned(), value.to_string())].into();
             sim.spec(|spec| spec.extra_config = [("DEFAULT".to_owned(), option)].into());
@@ -123,7 +126,7 @@ fn check(sim: &Sim, contracted: &mut bool) -> Result<(), TestCaseError> {
 
 fn config() -> Config {
     let more = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
-    Config { cases: more.unwrap_or(24), failure_persistence: None, max_shrink_iters: 400, ..Config::default() }
+    Config { cases: more.unwrap_or(16), failure_persistence: None, max_shrink_iters: 400, ..Config::default() }
 }
 
 proptest! {
@@ -144,6 +147,7 @@ proptest! {
         }
         sim.jobs.clear();
         sim.broken.clear();
+        sim.lingering = false;
         sim.retry("well again").settle();
         sim.image(PATCH).settle();
         let image = sim.world.keystone.status.installed_image.clone();
