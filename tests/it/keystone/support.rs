@@ -84,7 +84,11 @@ impl Scene {
 
     /// An operator with other options.
     pub async fn with(prefix: &str, options: impl FnOnce(Options) -> Options) -> Self {
-        let cluster = cluster::shared().await.unwrap();
+        Self::on(cluster::shared().await.unwrap(), prefix, options).await
+    }
+
+    /// The same on another cluster.
+    pub async fn on(cluster: &'static Cluster, prefix: &str, options: impl FnOnce(Options) -> Options) -> Self {
         let client = cluster.client().await.unwrap();
         let namespace = cluster.namespace(prefix).await.unwrap();
         let kubelet = Kubelet::start(client.clone(), &namespace);
