@@ -218,6 +218,22 @@ mod tests {
         assert_eq!(spec.pointer("/keystone/properties/kind/enum"), Some(&json!(["Keystone", "KeystoneAPI"])));
     }
 
+    /// What a control plane hands to our own kind is what that kind knows.
+    #[test]
+    fn the_row_of_keystone_names_only_fields_of_its_crd() {
+        let crd = serde_json::to_value(Keystone::crd()).unwrap();
+        let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties").unwrap();
+        let known = |path: &str| {
+            let mut parts = path.split('.');
+            parts.try_fold(schema.get("spec").unwrap(), |schema, part| schema.get("properties")?.get(part)).is_some()
+        };
+        let row = service::find("keystone").unwrap();
+        let variant = row.variant.unwrap();
+        for field in variant.accepts.iter().chain(variant.maps.iter().map(|(_, field)| field)) {
+            assert!(known(field), "spec.{field}");
+        }
+    }
+
     #[test]
     fn every_kind_of_the_table_gets_a_permissive_crd() {
         assert_eq!(

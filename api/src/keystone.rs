@@ -1,16 +1,17 @@
 //! `Keystone`: an identity service that upgrades itself without a failed request.
 
+mod backing;
 mod spec;
 mod status;
+mod upgrade;
 
-pub use spec::{
-    Autoscaling, Backup, Bootstrap, Cache, CredentialKeys, Database, DatabaseTls, DeletionPolicy, FernetKeys, Image,
-    Keystone, KeystoneSpec, SecretKey, SkipLevel, Strategy, UpgradeSpec,
-};
+pub use backing::{Bootstrap, Cache, CredentialKeys, Database, DatabaseTls, FernetKeys, SecretKey};
+pub use spec::{Autoscaling, Image, Keystone, KeystoneSpec};
 pub use status::{
     BackupReference, FailedJob, KeystoneStatus, SchemaState, UpgradeHistoryEntry, UpgradePhase, UpgradeResult,
     UpgradeStatus, UpgradeStep,
 };
+pub use upgrade::{Backup, DeletionPolicy, SkipLevel, Strategy, UpgradeSpec};
 
 use crate::service::Kind;
 

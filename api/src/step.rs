@@ -83,6 +83,11 @@ pub enum Revert {
         path: &'static str,
         /// The revertible values.
         phases: &'static [&'static str],
+        /// Where the object says which image it has: it has not got so far while there is no phase and this is not the
+        /// image that it was given last.
+        installed: &'static str,
+        /// Where it was given that one, in parts.
+        given: &'static str,
     },
 }
 
@@ -143,6 +148,8 @@ pub const MINOR_UPDATE: &[Step] = &[
         revert: Revert::WhilePhase {
             path: "status.upgradePhase",
             phases: &["Expanding", "Migrating", "RollingUpdate"],
+            installed: "status.installedImage",
+            given: "spec.image",
         },
     },
     Step {

@@ -276,6 +276,7 @@ impl Outcomes {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Reported {
     Written,
     Outdated,

@@ -14,6 +14,7 @@ mod config;
 mod course;
 mod deployment;
 mod failure;
+mod findings;
 mod job_pod;
 mod jobs;
 mod keys;

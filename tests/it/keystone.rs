@@ -1,5 +1,7 @@
 //! The keystone controller on a real API server: scripted Jobs and pods, everything else real.
 
+mod apart;
+mod cloud;
 mod failure;
 mod objects;
 mod support;

@@ -1,6 +1,6 @@
 //! The configuration of one release: immutable, named by its content, so that old pods keep the old one.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, sync::LazyLock};
 
 use api::{DynamicObject, keystone::KeystoneSpec, service::CONFIG_MAP};
 use serde_json::{Map, Value, json};
@@ -28,11 +28,27 @@ const TASKS: &[(&str, &str)] =
 
 type Sections = BTreeMap<String, BTreeMap<String, String>>;
 
-/// A configuration as an object to be.
+/// A configuration as an object to be: files that come with the operator, and those of this `Keystone`.
 struct Files {
     name: String,
-    data: Map<String, Value>,
+    fixed: &'static Fixed,
+    own: BTreeMap<&'static str, String>,
 }
+
+/// Files that come with the operator. Their hash is made once.
+struct Fixed {
+    files: &'static [(&'static str, &'static str)],
+    hash: String,
+}
+
+impl Fixed {
+    fn new(files: &'static [(&'static str, &'static str)]) -> Self {
+        Self { files, hash: json::hash(&json!(files)) }
+    }
+}
+
+static SERVING: LazyLock<Fixed> = LazyLock::new(|| Fixed::new(SERVE));
+static WORKING: LazyLock<Fixed> = LazyLock::new(|| Fixed::new(TASKS));
 
 /// The name of the `ConfigMap` for the pods that serve, and for Jobs, of an image.
 pub(super) fn name(scene: &Scene<'_>, spec: &KeystoneSpec, place: &Place) -> String {
@@ -90,29 +106,25 @@ fn is_used(scene: &Scene<'_>, name: &str) -> bool {
 }
 
 fn write(scene: &Scene<'_>, files: &Files) -> Action {
-    let fields =
-        Map::from_iter([("immutable".to_owned(), json!(true)), ("data".to_owned(), Value::Object(files.data.clone()))]);
+    let fixed = files.fixed.files.iter().copied();
+    let own = files.own.iter().map(|(name, text)| (*name, text.as_str()));
+    let data: Map<String, Value> = fixed.chain(own).map(|(name, text)| (name.to_owned(), json!(text))).collect();
+    let fields = Map::from_iter([("immutable".to_owned(), json!(true)), ("data".to_owned(), Value::Object(data))]);
     let object = objects::object(scene, &CONFIG_MAP, &files.name, objects::CONFIG, fields);
     Action::Apply { kind: CONFIG_MAP.kind, object }
 }
 
 fn serve(scene: &Scene<'_>, spec: &KeystoneSpec, place: &Place) -> Files {
-    let mut data = texts(SERVE);
-    data.insert("keystone.conf".to_owned(), json!(render(spec, place)));
-    named(scene, "config", data)
+    named(scene, "config", &SERVING, BTreeMap::from([("keystone.conf", render(spec, place))]))
 }
 
 fn tasks(scene: &Scene<'_>) -> Files {
-    named(scene, "scripts", texts(TASKS))
+    named(scene, "scripts", &WORKING, BTreeMap::new())
 }
 
-fn texts(files: &[(&str, &str)]) -> Map<String, Value> {
-    files.iter().map(|(name, text)| ((*name).to_owned(), json!(text))).collect()
-}
-
-fn named(scene: &Scene<'_>, what: &str, data: Map<String, Value>) -> Files {
-    let hash = json::hash(&Value::Object(data.clone()));
-    Files { name: format!("{}-{what}-{}", scene.world.name(), hash.get(..10).unwrap_or(&hash)), data }
+fn named(scene: &Scene<'_>, what: &str, fixed: &'static Fixed, own: BTreeMap<&'static str, String>) -> Files {
+    let hash = json::hash(&json!([fixed.hash, own]));
+    Files { name: format!("{}-{what}-{}", scene.world.name(), hash.get(..10).unwrap_or(&hash)), fixed, own }
 }
 
 /// `keystone.conf`.

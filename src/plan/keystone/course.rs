@@ -6,7 +6,7 @@ use api::keystone::{RETRY, UpgradeHistoryEntry, UpgradeResult, UpgradeStatus, Up
 use jiff::Timestamp;
 
 use super::{
-    Scene, jobs, server, steps,
+    Scene, findings, jobs, server, steps,
     target::{self, Place},
     world::Action,
 };
@@ -158,7 +158,7 @@ fn walk(scene: &Scene<'_>, running: &UpgradeStatus) -> Course {
 fn noted(scene: &Scene<'_>, running: &UpgradeStatus) -> UpgradeStatus {
     let mut noted = running.clone();
     match running.step {
-        UpgradeStep::Preparing => noted.schema = jobs::schema_state(scene),
+        UpgradeStep::Preparing => noted.schema = findings::schema_state(scene),
         UpgradeStep::BackingUp => noted.backup = jobs::backup_reference(scene).or(noted.backup),
         _ => {}
     }

@@ -93,7 +93,7 @@ fn pod_spec(scene: &Scene<'_>, spec: &KeystoneSpec, place: &Place) -> Value {
 
 /// Seconds from the wish that a pod ends to its being killed.
 fn grace(spec: &KeystoneSpec) -> i64 {
-    spec.termination_grace_period_seconds.max(spec.pre_stop_sleep_seconds + DRAIN_SECONDS)
+    spec.termination_grace_period_seconds.max(spec.pre_stop_sleep_seconds.saturating_add(DRAIN_SECONDS))
 }
 
 /// By host and by zone, where there is a choice.
@@ -164,7 +164,7 @@ fn without_empty(resources: &Value) -> Map<String, Value> {
 /// uWSGI. When it is asked to end it takes no more requests and finishes those that it has (`--die-on-term` would drop
 /// them, and by itself it would start again).
 fn server_command(spec: &KeystoneSpec) -> Vec<String> {
-    let mercy = grace(spec) - spec.pre_stop_sleep_seconds - 2;
+    let mercy = grace(spec).saturating_sub(spec.pre_stop_sleep_seconds).saturating_sub(2);
     [
         "uwsgi",
         "--http-socket",

@@ -7,12 +7,12 @@
 use api::{
     DynamicObject,
     condition::Reason,
-    keystone::{BackupReference, SchemaState, UpgradeStatus},
+    keystone::{BackupReference, UpgradeStatus},
 };
 use serde_json::{Value, json};
 
 use super::{
-    Scene, failure, job_pod, keys, objects,
+    Scene, failure, findings, job_pod, keys, objects,
     objects::{field, holds, items, name},
     pod, server, steps,
     world::{Action, COMPONENT, JOB, Other, POD, SCHEMA_WRITER},
@@ -56,7 +56,7 @@ impl Task {
     }
 
     /// What a failure means when the text of the Job says nothing that is known.
-    fn failure(self) -> (Reason, &'static str) {
+    pub(super) fn failure(self) -> (Reason, &'static str) {
         match self {
             Self::Verify => (
                 Reason::VerificationFailed,
@@ -89,7 +89,7 @@ pub(crate) fn judge(scene: &Scene<'_>, task: Task) -> Progress {
     let object = format!("Job/{name}");
     let Some(job) = scene.world.object(&JOB, &name) else { return absent(scene, &object, task) };
     if holds(job, "Complete").is_some() {
-        return judge_report(scene, &object, task);
+        return findings::judge(scene, &object, task);
     }
     let pods: Vec<_> = pods_of(scene, &name).collect();
     if let Some(condition) = holds(job, "Failed") {
@@ -171,75 +171,6 @@ fn takes_precedence(scene: &Scene<'_>, other: &Other) -> bool {
         && age(other.created, &other.name) < age(scene.world.created, scene.world.name())
 }
 
-/// What a Job that succeeded found out.
-fn judge_report(scene: &Scene<'_>, object: &str, task: Task) -> Progress {
-    if task != Task::Check {
-        return Progress::Done;
-    }
-    let report = check_report(scene);
-    let number = |path: &str| report.as_ref().and_then(|report| json::get(report, path)).and_then(Value::as_i64);
-    let ahead = report.as_ref().and_then(|report| json::get(report, "ahead")).and_then(Value::as_bool) == Some(true);
-    let returns = matches!((scene.from(), scene.to()), (Some(from), Some(to)) if to.release < from.release);
-    if ahead && (returns || !left_ahead(scene)) {
-        let text = "Can't locate revision: db_sync --check does not know the schema's revision";
-        return Progress::Failed(failure::explain(object, text, task.failure()));
-    }
-    if returns && number("check") != Some(0) {
-        let to = scene.to().map(|to| to.release.to_string()).unwrap_or_default();
-        let message = format!(
-            "{object}: spec.upgrade.restoredRelease says {to}, and the schema is not that of {to}: restore the database \
-             from a backup of {to}, then set the annotation keystone.openstack.org/retry to a new value"
-        );
-        return Progress::Failed(Failure { reason: Reason::SchemaAhead, message });
-    }
-    Progress::Done
-}
-
-/// Whether the schema is known to be newer than the release that stays: an upgrade was aborted after expand, which the
-/// old release does not mind.
-fn left_ahead(scene: &Scene<'_>) -> bool {
-    let schema = scene.before.schema_release.as_deref().and_then(|release| release.parse().ok());
-    match (schema, scene.from(), scene.to()) {
-        (Some(schema), Some(from), Some(to)) => from.release == to.release && to.release < schema,
-        _ => false,
-    }
-}
-
-/// What the Job of `Preparing` left.
-fn check_report(scene: &Scene<'_>) -> Option<Value> {
-    let upgrade = scene.before.upgrade.as_ref()?;
-    let name = job_name(scene, upgrade, Task::Check)?;
-    holds(scene.world.object(&JOB, &name)?, "Complete")?;
-    let pods: Vec<_> = pods_of(scene, &name).collect();
-    serde_json::from_str(&said(&pods)?).ok()
-}
-
-/// What the Job of `Preparing` found the schema to be.
-pub(crate) fn schema_state(scene: &Scene<'_>) -> SchemaState {
-    let Some(report) = check_report(scene) else { return SchemaState::Unknown };
-    if left_ahead(scene) && json::get(&report, "ahead").and_then(Value::as_bool) == Some(true) {
-        return SchemaState::Current;
-    }
-    match json::get(&report, "check").and_then(Value::as_i64) {
-        Some(0) if tells_the_truth(json::text(&report, "version").unwrap_or_default()) => SchemaState::Current,
-        Some(2 | 4) => SchemaState::Behind,
-        _ => SchemaState::Unknown,
-    }
-}
-
-/// Whether that version's `db_sync --check` compares the database with the code: older ones compare it with itself, and
-/// are always content (bug 2080542).
-fn tells_the_truth(version: &str) -> bool {
-    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    let (major, minor, patch) = (parts.next(), parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-    match major {
-        Some(26) => (minor, patch) >= (1, 0),
-        Some(27) => (minor, patch) >= (0, 1),
-        Some(major) => major >= 28,
-        None => false,
-    }
-}
-
 /// Why a Job failed.
 fn explain(scene: &Scene<'_>, object: &str, task: Task, condition: &Value, pods: &[&DynamicObject]) -> Failure {
     let text = said(pods).unwrap_or_default();
@@ -254,7 +185,7 @@ fn explain(scene: &Scene<'_>, object: &str, task: Task, condition: &Value, pods:
 }
 
 /// The pods of a Job.
-fn pods_of<'a>(scene: &'a Scene<'_>, job: &str) -> impl Iterator<Item = &'a DynamicObject> {
+pub(super) fn pods_of<'a>(scene: &'a Scene<'_>, job: &str) -> impl Iterator<Item = &'a DynamicObject> {
     let job = job.to_owned();
     scene.world.own(&POD).filter(move |pod| job_of(pod) == Some(job.as_str()))
 }
@@ -264,7 +195,7 @@ fn job_of(pod: &DynamicObject) -> Option<&str> {
 }
 
 /// What the container that ended last said.
-fn said(pods: &[&DynamicObject]) -> Option<String> {
+pub(super) fn said(pods: &[&DynamicObject]) -> Option<String> {
     let ended = pods.iter().flat_map(|pod| items(pod, "status.containerStatuses")).filter_map(|status| {
         let ended = json::get(status, "state.terminated")?;
         // The API server's times are all of one form: their order is that of their texts.
@@ -379,7 +310,7 @@ pub(crate) fn name_of_step(scene: &Scene<'_>, upgrade: &UpgradeStatus) -> Option
 }
 
 /// The name of a Job. That of `Verifying` depends on the pods that it asks: with others it is another one.
-fn job_name(scene: &Scene<'_>, upgrade: &UpgradeStatus, task: Task) -> Option<String> {
+pub(super) fn job_name(scene: &Scene<'_>, upgrade: &UpgradeStatus, task: Task) -> Option<String> {
     let pods = if task == Task::Verify { json!(verified_pods(scene)?) } else { Value::Null };
     let tail = format!("-db-{task}-{}", hash(upgrade, task, &pods));
     // The label that the Job controller makes of it has the length of a DNS label.

@@ -3,6 +3,7 @@
 use api::{
     condition::{self, READY, Reason, Severity, Status, Verdict},
     keystone::{KeystoneStatus, Strategy, UpgradeHistoryEntry, UpgradeResult, UpgradeStep},
+    series::Series,
     version::HISTORY_MAX,
 };
 
@@ -78,7 +79,14 @@ fn schema_release(scene: &Scene<'_>, course: &Course) -> Option<String> {
             .filter(|running| running.expanded)
             .map(|running| running.to.clone())
             .or_else(|| scene.before.schema_release.clone()),
-        Some(UpgradeResult::Completed | UpgradeResult::Installed) => None,
+        // Another build of the old release leaves the schema as it is: ahead.
+        Some(UpgradeResult::Completed) => scene.before.schema_release.clone().filter(|schema| {
+            let ahead = |at: &Place, to: &Place| {
+                at.release == to.release && schema.parse().is_ok_and(|schema: Series| schema > to.release)
+            };
+            scene.from().zip(scene.to()).is_some_and(|(from, to)| ahead(from, to))
+        }),
+        Some(UpgradeResult::Installed) => None,
         _ => scene.before.schema_release.clone(),
     }
 }

@@ -16,7 +16,7 @@
 use api::keystone::{SchemaState, Strategy, UpgradePhase, UpgradeStep};
 
 use super::{
-    Scene,
+    Scene, findings,
     jobs::{self, Task},
     server,
     target::Course,
@@ -150,7 +150,7 @@ fn schema_changes(scene: &Scene<'_>) -> bool {
     let running = scene.before.upgrade.as_ref();
     let schema = running.map(|running| running.schema).unwrap_or_default();
     let schema = if running.is_some_and(|running| running.step == UpgradeStep::Preparing) {
-        jobs::schema_state(scene)
+        findings::schema_state(scene)
     } else {
         schema
     };

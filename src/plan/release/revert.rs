@@ -5,6 +5,7 @@ use api::{
     step::{MINOR_UPDATE, Revert, Step},
     version::StepStatus,
 };
+use serde_json::Value;
 
 use super::{
     Scene,
@@ -12,7 +13,7 @@ use super::{
     walk::in_step,
     wanted::{Wanted, WantedObject},
 };
-use crate::json;
+use crate::{gate::joined_reference, json};
 
 /// The first thing that cannot be taken back, for a person; `None` when the target may return.
 pub(crate) fn obstacle(scene: &Scene<'_>, steps: &[StepStatus]) -> Option<String> {
@@ -33,8 +34,13 @@ fn step_obstacle(scene: &Scene<'_>, step: &Step) -> Option<String> {
             Some(format!("step {}: a nodeset already has {}", step.name, scene.to.version))
         }
         Revert::SameImages => moved_objects(scene, step, true, |_| false),
-        Revert::WhilePhase { path, phases } => moved_objects(scene, step, false, |live| {
-            json::text(&live.data, path).is_some_and(|phase| phases.contains(&phase))
+        Revert::WhilePhase { path, phases, installed, given } => moved_objects(scene, step, false, |live| {
+            match json::text(&live.data, path).filter(|phase| !phase.is_empty()) {
+                Some(phase) => phases.contains(&phase),
+                None => json::text(&live.data, installed).is_some_and(|image| {
+                    image != joined_reference(json::get(&live.data, given).unwrap_or(&Value::Null))
+                }),
+            }
         }),
     }
 }

@@ -8,8 +8,8 @@ use api::{
 };
 use jiff::Timestamp;
 use plan::{
-    keystone::{World, plan},
-    release::{Meta, Root},
+    keystone::{KINDS, World, plan},
+    release::{Meta, Objects, Root, kind_key},
 };
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ fn refused_by_plan(spec: &Value, status: &Value) -> Option<String> {
         keystone: Root { meta, spec: Ok(spec), status },
         created: None,
         others: Vec::new(),
-        kinds: BTreeMap::new(),
+        kinds: KINDS.iter().map(|kind| (kind_key(kind), Objects::Known(Vec::new()))).collect(),
         fresh_keys: Vec::new(),
         failures: BTreeMap::new(),
     };

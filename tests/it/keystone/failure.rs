@@ -116,7 +116,7 @@ async fn a_job_whose_image_cannot_be_pulled_and_a_missing_secret_are_named() {
 #[tokio::test]
 async fn a_killed_operator_resumes_in_every_step() {
     let mut scene = Scene::with_keystone("ks-kill", json!({})).await;
-    STEPS.into_iter().for_each(|step| scene.hold(step));
+    scene.hold_all();
     scene.upgrade(NEW_TAG).await;
     for step in STEPS {
         let before = scene.at(step).await;

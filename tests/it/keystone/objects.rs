@@ -1,14 +1,14 @@
-//! Several objects, and the end of one.
+//! Several objects, the end of one, and a kind that comes late.
 
 use api::{condition::Status, keystone::Keystone};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
+use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Secret};
 use kube::{
     Api,
     api::{DeleteParams, PostParams},
 };
 use rstest::rstest;
 use serde_json::json;
-use testbed::wait;
+use testbed::{Cluster, cluster, wait};
 
 use super::support::{NAME, OLD_TAG, SOON, Scene, image};
 
@@ -70,4 +70,21 @@ async fn two_keystones_on_one_database_do_not_write_to_it_both() {
     scene.cluster.apply(scene.keystone("second", json!({"replicas": 1, "database": {"host": "other"}}))).await.unwrap();
     let ready = wait::condition(&scene.keystones(), "second", "Ready", "True", SOON).await;
     scene.expect("the second is installed", ready);
+}
+
+/// The operator runs before the CRD is there, and goes on when it is.
+#[tokio::test]
+async fn the_kind_may_be_installed_later() {
+    let options = cluster::Options { audit: false, ..cluster::Options::default() };
+    let cluster: &Cluster = Box::leak(Box::new(Cluster::start(options).await.unwrap()));
+    cluster.install_rbac().await.unwrap();
+    cluster.start_controllers().await.unwrap();
+    let mut scene = Scene::on(cluster, "ks-late", |options| options).await;
+    let leases: Api<Lease> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    let leads = wait::until(&leases, "openstack-release-operator", SOON, |_| true).await;
+    scene.expect("it runs", leads);
+    cluster.install(api::crd::all()).await.unwrap();
+    scene.create(json!({"replicas": 1})).await;
+    scene.installed(&image(OLD_TAG)).await;
+    assert_eq!(scene.operator.exited().unwrap(), None);
 }

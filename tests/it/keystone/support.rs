@@ -79,12 +79,21 @@ pub struct Scene {
 impl Scene {
     /// An operator, and nothing to do.
     pub async fn empty(prefix: &str) -> Self {
-        let cluster = cluster::shared().await.unwrap();
+        Self::with(prefix, |options| options).await
+    }
+
+    /// An operator with other options.
+    pub async fn with(prefix: &str, options: impl FnOnce(Options) -> Options) -> Self {
+        Self::on(cluster::shared().await.unwrap(), prefix, options).await
+    }
+
+    /// The same on another cluster.
+    pub async fn on(cluster: &'static Cluster, prefix: &str, options: impl FnOnce(Options) -> Options) -> Self {
         let client = cluster.client().await.unwrap();
         let namespace = cluster.namespace(prefix).await.unwrap();
         let kubelet = Kubelet::start(client.clone(), &namespace);
         kubelet.play("-db-check-", Play::Succeeded(checked(2)));
-        let options = Options::new(BINARY, &namespace, release(OLD)).with_controllers(&["keystone"]);
+        let options = options(Options::new(BINARY, &namespace, release(OLD)).with_controllers(&["keystone"]));
         let operator = Operator::start(cluster, options).unwrap();
         Self { cluster, client, namespace, kubelet, operator }
     }
@@ -166,6 +175,13 @@ impl Scene {
     /// Makes a step last, until [`Scene::release`].
     pub fn hold(&self, step: UpgradeStep) {
         self.kubelet.play(&pods_of(step, NEW_TAG), Play::Running);
+    }
+
+    /// Makes every step last.
+    pub fn hold_all(&self) {
+        for step in STEPS {
+            self.hold(step);
+        }
     }
 
     /// Lets a step end well.

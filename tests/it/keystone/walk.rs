@@ -10,7 +10,7 @@ use k8s_openapi::api::{
     policy::v1::PodDisruptionBudget,
 };
 use kube::{Api, api::ListParams};
-use serde_json::{Value, json};
+use serde_json::json;
 use testbed::kubelet::Play;
 
 use super::support::{NAME, NEW_TAG, OLD_TAG, STEPS, Scene, image, pods_of};
@@ -53,7 +53,7 @@ async fn an_installation_makes_everything_in_order() {
 #[tokio::test]
 async fn an_upgrade_goes_through_every_step_and_the_api_serves_in_each() {
     let scene = Scene::with_keystone("ks-upgrade", json!({"replicas": 2})).await;
-    STEPS.into_iter().for_each(|step| scene.hold(step));
+    scene.hold_all();
     scene.upgrade(NEW_TAG).await;
     let phases = [
         None,
@@ -75,7 +75,7 @@ async fn an_upgrade_goes_through_every_step_and_the_api_serves_in_each() {
         assert!(!condition::is_true(&status.conditions, "Ready"), "{step}");
         assert!(!condition::is_true(&status.conditions, "Degraded"), "{step}: {:?}", status.conditions);
         let rolled = step >= UpgradeStep::RollingUpdate;
-        assert_eq!(scene.serving().await == Value::from(image(NEW_TAG)), rolled, "{step}");
+        assert_eq!(scene.serving().await == image(NEW_TAG), rolled, "{step}");
         scene.release(step);
     }
     let status = scene.installed(&image(NEW_TAG)).await;
@@ -115,7 +115,7 @@ async fn a_pod_that_lingers_keeps_contract_from_running() {
 #[tokio::test]
 async fn replicas_budget_and_autoscaler_follow_the_spec_in_every_step() {
     let scene = Scene::with_keystone("ks-scale", json!({})).await;
-    STEPS.into_iter().for_each(|step| scene.hold(step));
+    scene.hold_all();
     scene.upgrade(NEW_TAG).await;
     let hpas: Api<HorizontalPodAutoscaler> = Api::namespaced(scene.client.clone(), &scene.namespace);
     for (number, step) in STEPS.into_iter().enumerate() {

@@ -1,5 +1,7 @@
 # Database and keys, complete or not at all: what cannot be verified never gets its name.
 set -eu
+# There are keys in it.
+umask 077
 fail() {
     printf '%s\n' "$1" | tail -c 2000 >/dev/termination-log
     printf '%s\n' "$1" >&2

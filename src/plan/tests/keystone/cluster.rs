@@ -73,6 +73,9 @@ impl Sim {
     pub fn pod(&mut self, name: &str) {
         let Some(pod) = self.find("Pod", name).cloned() else { return };
         let phase = json::text(&pod.data, "status.phase").unwrap_or_default().to_owned();
+        if pod.metadata.deletion_timestamp.is_some() && self.lingering {
+            return;
+        }
         if pod.metadata.deletion_timestamp.is_some() {
             self.objects("Pod").retain(|pod| pod.metadata.name.as_deref() != Some(name));
             return;

@@ -1,7 +1,10 @@
 //! The laws over random interleavings of the operator, the cluster and the administrator, with crashes in between.
 
-use plan::keystone::plan;
-use proptest::{prelude::*, test_runner::Config};
+use std::sync::Arc;
+
+use plan::keystone::{KINDS, plan};
+use proptest::{prelude::*, sample::select, test_runner::Config};
+use serde_json::Value;
 
 use super::sim::{Behaviour, NEW, OLD, Sim};
 
@@ -27,6 +30,7 @@ enum Event {
     Broken(&'static str, bool),
     Config(u8),
     Offline(bool),
+    Lingers(bool),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -46,6 +50,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (image(), any::<bool>()).prop_map(|(image, broken)| Event::Broken(image, broken)),
         1 => (0_u8..3).prop_map(Event::Config),
         1 => any::<bool>().prop_map(Event::Offline),
+        2 => any::<bool>().prop_map(Event::Lingers),
     ]
 }
 
@@ -88,6 +93,7 @@ fn happen(sim: &mut Sim, event: &Event) {
             sim.broken.retain(|known| known != image);
             sim.broken.extend(broken.then(|| (*image).to_owned()));
         }
+        Event::Lingers(lingers) => sim.lingering = *lingers,
         Event::Config(value) => {
             let option = [("debug".to_owned(), value.to_string())].into();
             sim.spec(|spec| spec.extra_config = [("DEFAULT".to_owned(), option)].into());
@@ -123,11 +129,66 @@ fn check(sim: &Sim, contracted: &mut bool) -> Result<(), TestCaseError> {
 
 fn config() -> Config {
     let more = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
-    Config { cases: more.unwrap_or(24), failure_persistence: None, max_shrink_iters: 400, ..Config::default() }
+    Config { cases: more.unwrap_or(16), failure_persistence: None, max_shrink_iters: 400, ..Config::default() }
+}
+
+/// Any JSON, with keys that are looked at.
+fn junk() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<i64>().prop_map(Value::from),
+        select(vec!["", "True", "Complete", "Failed", "Running", "0", "\u{0}", "ü"]).prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        let keys =
+            select(vec!["spec", "status", "conditions", "type", "replicas", "template", "containers", "state", "0"]);
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::vec((keys, inner), 0..4)
+                .prop_map(|all| all.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+        ]
+    })
 }
 
 proptest! {
     #![proptest_config(config())]
+
+    /// Total: whatever stands in the objects, and however large numbers are.
+    #[test]
+    fn any_json_has_a_plan(
+        events in proptest::collection::vec(event(), 1..60),
+        pieces in proptest::collection::vec(junk(), 1..6),
+        at: usize,
+        number: i64,
+    ) {
+        let mut sim = Sim::new(OLD);
+        sim.settle();
+        sim.image(NEW);
+        for event in &events {
+            happen(&mut sim, event);
+        }
+        let mut pieces = pieces.iter().cycle();
+        for kind in KINDS {
+            for (index, object) in sim.objects(kind.kind).iter_mut().enumerate() {
+                let object = Arc::make_mut(object);
+                match (index + at % 8) % 4 {
+                    0 => object.data = pieces.next().unwrap().clone(),
+                    1 if object.data.is_object() => object.data["spec"] = pieces.next().unwrap().clone(),
+                    2 if object.data.is_object() => object.data["status"] = pieces.next().unwrap().clone(),
+                    _ => {}
+                }
+            }
+        }
+        sim.spec(|spec| {
+            let small = i32::try_from(number % i64::from(i32::MAX)).unwrap();
+            (spec.replicas, spec.processes, spec.fernet.max_active_keys) = (small, small, small);
+            (spec.pre_stop_sleep_seconds, spec.termination_grace_period_seconds) = (number, number);
+            spec.resources = pieces.next().cloned();
+        });
+        plan(&sim.world);
+        sim.world.keystone.spec = Err("junk".into());
+        plan(&sim.world);
+    }
 
     /// Ordered (checked by the kubelet of the simulation: one writer at a time, no contract beside an old pod), explained,
     /// monotone, crash-safe; and when everything is well again, convergent and quiet.
@@ -144,6 +205,7 @@ proptest! {
         }
         sim.jobs.clear();
         sim.broken.clear();
+        sim.lingering = false;
         sim.retry("well again").settle();
         sim.image(PATCH).settle();
         let image = sim.world.keystone.status.installed_image.clone();

@@ -37,6 +37,8 @@ pub struct Sim {
     pub jobs: BTreeMap<&'static str, Behaviour>,
     /// Images whose pods cannot be pulled.
     pub broken: Vec<String>,
+    /// Whether pods that are asked to end take their time.
+    pub lingering: bool,
     /// The next uid.
     pub uids: u64,
     /// The notes so far.
@@ -74,7 +76,15 @@ impl Sim {
             fresh_keys: (0..10).map(|n| format!("{n}{}=", "k".repeat(42))).collect(),
             failures: BTreeMap::new(),
         };
-        Self { world, jobs: BTreeMap::new(), broken: Vec::new(), uids: 0, notes: Vec::new(), ran: Vec::new() }
+        Self {
+            world,
+            jobs: BTreeMap::new(),
+            broken: Vec::new(),
+            lingering: false,
+            uids: 0,
+            notes: Vec::new(),
+            ran: Vec::new(),
+        }
     }
 
     /// One that has that image.

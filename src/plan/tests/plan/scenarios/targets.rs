@@ -173,16 +173,22 @@ fn but_when_their_images_are_the_same() {
 }
 
 #[rstest]
-#[case("Expanding", true)]
-#[case("Migrating", true)]
-#[case("RollingUpdate", true)]
-#[case("Contracting", false)]
-#[case("", false)]
-fn keystone_goes_back_before_it_contracts(#[case] phase: &str, #[case] may: bool) {
+#[case("Expanding", false, true)]
+#[case("Migrating", false, true)]
+#[case("RollingUpdate", false, true)]
+#[case("Contracting", false, false)]
+#[case::preparing("", false, true)]
+#[case::through("", true, false)]
+fn keystone_goes_back_before_it_contracts(#[case] phase: &str, #[case] installed: bool, #[case] may: bool) {
     let mut sim = Sim::updating(Some(&["keystone", "placement"]), OLD, NEW);
     sim.until(StepName::Keystone);
     sim.pass();
-    sim.one("Keystone", "keystone").data["status"]["upgradePhase"] = json!(phase);
+    let keystone = sim.one("Keystone", "keystone");
+    keystone.data["status"]["upgradePhase"] = json!(phase);
+    if installed {
+        let image = image_of("keystoneAPIImage", NEW);
+        keystone.data["status"]["installedImage"] = json!(image);
+    }
     sim.pass();
     assert_eq!(sim.update().revertible, may, "{:?}", sim.update().not_revertible_reason);
     sim.target(OLD);
