@@ -144,10 +144,12 @@ impl<C: Controller> Passes<C> {
         let before = self.cache.object(kind, namespace, name);
         let written = write.make(&self.client, namespace).await;
         let made = written.map(|written| {
-            // A write that a webhook takes back changes nothing: doing it again at once would never end.
-            let same = before.as_deref().zip(written.as_ref()).is_some_and(|(before, after)| is_same(before, after));
+            // A write that a webhook takes back changes nothing: doing it again at once would never end. What a delete
+            // has done, the watch tells.
+            let changed =
+                written.as_ref().is_some_and(|after| !before.as_deref().is_some_and(|now| is_same(now, after)));
             self.keep(*kind, before.as_ref(), written);
-            !same
+            changed
         });
         (key, Some(made))
     }
