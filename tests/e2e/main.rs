@@ -3,6 +3,8 @@
 //! They share the cluster in whose network they run, and each works in a namespace of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod failures;
+mod scene;
 mod smoke;
 mod support;
 mod upgrade;
