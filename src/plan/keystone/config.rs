@@ -20,8 +20,11 @@ pub(super) const FERNET_KEYS: &str = "/etc/keystone/fernet-keys";
 pub(super) const CREDENTIAL_KEYS: &str = "/etc/keystone/credential-keys";
 
 /// The files that serve: they are in the pod template, so that a change of one rolls the pods.
-const SERVE: &[(&str, &str)] =
-    &[("launch.py", include_str!("scripts/launch.py")), ("probe.py", include_str!("scripts/probe.py"))];
+const SERVE: &[(&str, &str)] = &[
+    ("launch.py", include_str!("scripts/launch.py")),
+    ("probe.py", include_str!("scripts/probe.py")),
+    ("wsgi.py", include_str!("scripts/wsgi.py")),
+];
 /// The files of Jobs: apart, so that a change of one rolls nothing.
 const TASKS: &[(&str, &str)] =
     &[("job.py", include_str!("scripts/job.py")), ("backup.sh", include_str!("scripts/backup.sh"))];

@@ -1,0 +1,13 @@
+"""The API, with its rules of access read before the first request.
+
+Keystone reads them with the first request that needs them, and a second one in another thread at that moment finds only
+half of them: it is refused with 403, although the user may do what was asked for."""
+
+from keystone.common.rbac_enforcer.enforcer import RBACEnforcer
+from keystone.server.wsgi import initialize_public_application
+
+application = initialize_public_application()
+# A name of Keystone's own, the same in every release since 2023.1. Without it the API serves as Keystone alone does.
+enforcer = getattr(RBACEnforcer(), "_enforcer", None)
+if enforcer is not None:
+    enforcer.load_rules()
