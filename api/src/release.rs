@@ -2,6 +2,8 @@
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
+use crate::series::Series;
+
 /// The grammar of a version, shared with the CRD schema and the admission policies:
 /// `major.minor.patch` with an optional epoch (`-1755000000`, `.1755000000.p`).
 pub const VERSION_PATTERN: &str = r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([.-][0-9]{1,18}(\.p)?)?$";
@@ -98,7 +100,7 @@ pub fn with_scheme(version: &str, scheme: Option<&str>, condition_name: Option<&
 
 /// Whether `text` names an OpenStack release, e.g. `2025.2`.
 pub fn is_release(text: &str) -> bool {
-    regex_lite::Regex::new(RELEASE_PATTERN).is_ok_and(|pattern| pattern.is_match(text))
+    text.parse::<Series>().is_ok()
 }
 
 #[cfg(test)]
