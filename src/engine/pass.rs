@@ -28,6 +28,8 @@ pub(super) struct Passes<C> {
     pub(super) stopping: watch::Receiver<bool>,
     /// What passes over a namespace leave to the next one. They never overlap.
     pub(super) memories: Mutex<HashMap<String, Memory>>,
+    /// When any pass acted last.
+    pub(super) acted: Mutex<Option<Instant>>,
 }
 
 /// What a pass over a namespace leaves to the next one.
@@ -37,18 +39,16 @@ pub(super) struct Memory {
     backoff: Backoff,
     /// Until when reports that can wait do: some time after the last report that came at its own time.
     window: Option<Instant>,
+    /// Since when one waits.
+    waiting: Option<Instant>,
 }
 
 impl Memory {
-    /// Splits what is to be reported into what is due, and until when the rest waits.
-    fn due(&self, statuses: Vec<Status>, acts: bool, now: Instant) -> (Vec<Status>, Option<Instant>) {
-        let Some(end) = self.window.filter(|end| *end > now) else { return (statuses, None) };
-        // Nothing depends on a report that no write follows and no Event goes with: only lines change.
-        let waits = |status: &Status| status.can_wait || (!acts && status.events.is_empty());
-        let all = statuses.len();
-        let due: Vec<Status> = statuses.into_iter().filter(|status| !waits(status)).collect();
-        let waiting = due.len() < all;
-        (due, waiting.then_some(end))
+    /// Until when a report that can wait does: until the window ends, and until nothing that is `urgent` elsewhere needs
+    /// the API server more, but not for ever.
+    fn wait(&self, now: Instant, urgent: Option<Instant>) -> Option<Instant> {
+        let latest = self.waiting.unwrap_or(now) + LONGEST;
+        self.window.max(urgent).map(|end| end.min(latest)).filter(|end| *end > now)
     }
 
     /// A report was made: the next one that can wait takes what follows soon with it.
@@ -83,7 +83,8 @@ impl<C: Controller> Passes<C> {
     /// Reports until nothing is left that must be said first, then acts: what a plan does is on record before it is done.
     async fn pass(&self, namespace: &str, memory: &mut Memory) -> Again {
         for _ in 0..ROUNDS {
-            let mut round = Round::new(self.decide(namespace, &memory.backoff), memory, Instant::now());
+            let intents = self.decide(namespace, &memory.backoff);
+            let mut round = Round::new(intents, memory, Instant::now(), self.urgent());
             if round.unsaid.is_empty() {
                 return round.again(self.act(namespace, &round, &mut memory.backoff).await);
             }
@@ -112,6 +113,9 @@ impl<C: Controller> Passes<C> {
         let start = Instant::now();
         let due = round.writes.iter().map(|write| (write, write.key())).filter(|(_, key)| backoff.may_try(key, start));
         let due: Vec<_> = due.map(|(write, key)| self.make(namespace, write, key)).collect();
+        if !due.is_empty() {
+            *self.acted.lock().unwrap_or_else(PoisonError::into_inner) = Some(start);
+        }
         let mut made = stream::iter(due).buffer_unordered(AT_ONCE);
         let mut outdated = None;
         while let Some((key, result)) = made.next().await {
@@ -152,6 +156,11 @@ impl<C: Controller> Passes<C> {
             changed
         });
         (key, Some(made))
+    }
+
+    /// Until when the passes that act come first.
+    fn urgent(&self) -> Option<Instant> {
+        self.acted.lock().unwrap_or_else(PoisonError::into_inner).map(|acted| acted + FOLD)
     }
 
     fn may_act(&self) -> bool {
@@ -205,14 +214,19 @@ impl<C: Controller> Passes<C> {
 
     fn put_memory(&self, namespace: String, memory: Memory) {
         // A window that is over says as much as none.
-        if memory.backoff.next().is_some() || memory.window.is_some_and(|end| end > Instant::now()) {
+        let waiting = memory.waiting.is_some() || memory.window.is_some_and(|end| end > Instant::now());
+        if memory.backoff.next().is_some() || waiting {
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace, memory);
         }
     }
 }
 
-/// How long after a report those that can wait do: services that get ready one after the other are one report.
+/// How long after a report, or after a write in any namespace, the reports that can wait do: services that get ready one
+/// after the other are one report, and an update does not queue behind what a hundred other clouds have to say.
 const FOLD: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How long a report waits at most.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How many writes of one namespace are under way at a time.
 const AT_ONCE: usize = 4;
@@ -239,11 +253,14 @@ struct Round {
 }
 
 impl Round {
-    fn new(intents: Vec<Intent>, memory: &Memory, now: Instant) -> Self {
+    fn new(intents: Vec<Intent>, memory: &mut Memory, now: Instant, urgent: Option<Instant>) -> Self {
         let mut round = Self { writes: Vec::new(), unsaid: Vec::new(), wanted: HashSet::new(), next: None };
+        let end = memory.wait(now, urgent);
+        let since = memory.waiting.take().unwrap_or(now);
         for Intent { statuses, writes, next } in intents {
             round.wanted.extend(writes.iter().map(Write::key));
-            let (statuses, later) = memory.due(statuses, !writes.is_empty(), now);
+            let (statuses, later) = due(statuses, !writes.is_empty(), end);
+            memory.waiting = memory.waiting.or(later.map(|_| since));
             round.next = [round.next, later, next.map(instant_of)].into_iter().flatten().min();
             if statuses.is_empty() {
                 round.writes.extend(writes);
@@ -258,6 +275,17 @@ impl Round {
     fn again(&self, again: Again) -> Again {
         Again { at: [self.next, again.at].into_iter().flatten().min() }
     }
+}
+
+/// Splits what is to be reported into what is due now and what can wait until `end`.
+fn due(statuses: Vec<Status>, acts: bool, end: Option<Instant>) -> (Vec<Status>, Option<Instant>) {
+    let Some(end) = end else { return (statuses, None) };
+    // Nothing depends on a report that no write follows and no Event goes with: only lines change.
+    let waits = |status: &Status| status.can_wait || (!acts && status.events.is_empty());
+    let all = statuses.len();
+    let due: Vec<Status> = statuses.into_iter().filter(|status| !waits(status)).collect();
+    let waiting = due.len() < all;
+    (due, waiting.then_some(end))
 }
 
 /// What became of the reports of a round.

@@ -64,6 +64,7 @@ pub async fn run<C: Controller>(controller: C, options: Options) {
         leading: leading.clone(),
         stopping: stopping.clone(),
         memories: Mutex::new(HashMap::new()),
+        acted: Mutex::new(None),
     };
     Queue { cache, watched, changes, leading, stopping }.work(Arc::new(passes)).await;
     watching.abort();
