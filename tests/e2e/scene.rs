@@ -17,7 +17,7 @@ use kube::{
     },
 };
 use serde_json::{Value, json};
-use testbed::{Node, load, wait};
+use testbed::{Node, fixtures, load, wait};
 
 use crate::{
     smoke::SOON,
@@ -49,24 +49,21 @@ impl Scene {
     }
 
     pub fn identity(&self) -> load::Api {
-        load::Api { authority: format!("{NAME}.{}.svc:5000", self.namespace), password: "admin-password".to_owned() }
+        load::Api {
+            authority: format!("{NAME}.{}.svc:5000", self.namespace),
+            password: fixtures::KEYSTONE_PASSWORD.to_owned(),
+        }
     }
 
     /// Applies the object with that image.
     pub async fn apply(&self, tag: &str, replicas: i32) {
+        let mut spec = fixtures::keystone(replicas);
+        spec["image"] = json!({"repository": "localhost/keystone", "tag": tag});
         let object = json!({
             "apiVersion": "keystone.openstack.org/v1beta1",
             "kind": "Keystone",
             "metadata": {"name": NAME},
-            "spec": {
-                "replicas": replicas,
-                "image": {"repository": "localhost/keystone", "tag": tag},
-                "database": {"host": "mariadb", "secretRef": {"name": "keystone-db"}},
-                "cache": {"servers": ["memcached:11211"]},
-                "bootstrap": {"adminPasswordSecretRef": {"name": "keystone-admin"}},
-                // A password costs 36 ms and not 240.
-                "extraConfig": {"identity": {"password_hash_rounds": "4"}},
-            },
+            "spec": spec,
         });
         self.api().await.patch(NAME, &PatchParams::apply("e2e"), &Patch::Apply(&object)).await.unwrap();
     }

@@ -12,9 +12,9 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use testbed::{Node, wait};
+use testbed::{Node, fixtures, wait};
 
-use crate::smoke::{SOON, file, ready};
+use crate::smoke::{SOON, ready};
 
 /// The operator, as a process in the network of the cluster. It ends when it is dropped.
 pub struct Operator {
@@ -79,7 +79,7 @@ pub async fn backing(node: &Node, prefix: &str) -> String {
         Box::pin(wait::condition(&crds, &name, "Established", "True", SOON)).await.unwrap();
     }
     let namespace = node.namespace(prefix).await.unwrap();
-    node.apply(&namespace, file("backing.yaml")).await.unwrap();
+    node.apply(&namespace, fixtures::backing()).await.unwrap();
     for name in ["mariadb", "memcached"] {
         ready::<k8s_openapi::api::apps::v1::Deployment>(node, &namespace, name, "Available").await;
     }

@@ -91,7 +91,7 @@ impl Cloud {
     ) -> Self {
         let client = cluster.client().await.unwrap();
         let namespace = cluster.namespace(prefix).await.unwrap();
-        let actors = Actors::start(client.clone(), &namespace, Script { delay: DELAY });
+        let actors = Actors::start(client.clone(), &namespace, Script { delay: DELAY, ..Script::default() });
         let options = options(Options::new(BINARY, &namespace, release));
         let operator = Operator::start(cluster, options).unwrap();
         Self { cluster, client, namespace, actors, operator }

@@ -36,11 +36,13 @@ const REST: Duration = Duration::from_millis(200);
 pub struct Script {
     /// How long a service takes to get ready.
     pub delay: Duration,
+    /// The kinds that somebody else plays.
+    pub without: Vec<&'static str>,
 }
 
 impl Default for Script {
     fn default() -> Self {
-        Self { delay: Duration::from_millis(50) }
+        Self { delay: Duration::from_millis(50), without: Vec::new() }
     }
 }
 
@@ -121,8 +123,10 @@ impl Actors {
         let namespace = namespace.to_owned();
         let stage = Arc::new(Stage { client, namespace, script, state: Mutex::default() });
         let mut tasks = JoinSet::new();
-        let kinds = service::kinds().into_iter().filter(|kind| *kind != service::CONFIG_MAP);
-        for kind in kinds.chain([dataplane::NODE_SET, dataplane::DEPLOYMENT]) {
+        let without = |kind: &service::Kind| stage.script.without.contains(&kind.kind);
+        let kinds: Vec<_> =
+            service::kinds().into_iter().filter(|kind| *kind != service::CONFIG_MAP && !without(kind)).collect();
+        for kind in kinds.into_iter().chain([dataplane::NODE_SET, dataplane::DEPLOYMENT]) {
             tasks.spawn(Arc::clone(&stage).watch(kind));
         }
         Self { stage, _tasks: Arc::new(tasks) }

@@ -28,7 +28,7 @@ use crate::process::{POLL, Process};
 
 mod audit;
 mod files;
-mod setup;
+pub mod setup;
 
 pub use audit::Write;
 pub use files::User;

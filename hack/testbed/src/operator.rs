@@ -93,11 +93,16 @@ pub struct Operator {
 impl Operator {
     /// Starts the operator against a cluster. It is not waited for: what a test waits for is what it does.
     pub fn start(cluster: &Cluster, options: Options) -> anyhow::Result<Self> {
+        Self::start_in(cluster.dir(), cluster.kubeconfig(User::Operator), options)
+    }
+
+    /// The same with its log in this directory. The kubeconfig is for options that name none.
+    pub fn start_in(directory: &Path, kubeconfig: PathBuf, options: Options) -> anyhow::Result<Self> {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         // One log per instance: replicas of one namespace must not mix theirs.
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let log = cluster.dir().join(format!("operator-{}-{number}.log", options.namespace));
-        let kubeconfig = options.kubeconfig.clone().unwrap_or_else(|| cluster.kubeconfig(User::Operator));
+        let log = directory.join(format!("operator-{}-{number}.log", options.namespace));
+        let kubeconfig = options.kubeconfig.clone().unwrap_or(kubeconfig);
         let process = spawn(&options, &kubeconfig, &log)?;
         Ok(Self { options, kubeconfig, log, process })
     }

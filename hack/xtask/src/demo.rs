@@ -1,13 +1,16 @@
 //! `cargo xtask demo`: a minor update of a whole cloud, from installation to the last node.
 //!
 //! API server, operator, CRDs, admission and roles are the real ones. The service operators are scripted: they report
-//! ready after a delay. What a person would do by hand, the demo does, and says so.
+//! ready after a delay. What a person would do by hand, the demo does, and says so. With `--real` Keystone is none of
+//! them: it runs in a real cluster, moves to the next release, and its users count what fails.
 
 mod admin;
 mod board;
 mod events;
+mod ground;
 mod screen;
 mod story;
+mod users;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -19,6 +22,9 @@ pub struct Args {
     /// Leave everything running at the end, to look around with kubectl.
     #[arg(long)]
     keep: bool,
+    /// On a real cluster (`hack/cluster`), with real Keystone, MariaDB and memcached.
+    #[arg(long)]
+    real: bool,
     /// How long a scripted service takes to get ready, in milliseconds.
     #[arg(long, default_value_t = 400)]
     delay_ms: u64,

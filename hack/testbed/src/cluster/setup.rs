@@ -37,9 +37,7 @@ impl Cluster {
 
     /// Installs these CRDs, and waits until they are served.
     pub async fn install(&self, crds: impl IntoIterator<Item = CustomResourceDefinition>) -> anyhow::Result<()> {
-        let api: Api<CustomResourceDefinition> = Api::all(self.client().await?);
-        stream::iter(crds).map(|crd| install_crd(&api, crd)).buffer_unordered(8).try_collect::<Vec<()>>().await?;
-        Ok(())
+        install(&self.client().await?, crds).await
     }
 
     /// Applies `manifests/rbac` and binds the operator's user to every `ClusterRole` in it.
@@ -49,7 +47,7 @@ impl Cluster {
         for role in documents(&crate::root().join("manifests/rbac"))? {
             if role.pointer("/kind") == Some(&json!("ClusterRole")) {
                 let name = name_of(&role).to_owned();
-                apply(&client, role, &mut HashMap::new()).await?;
+                apply(&client, role).await?;
                 bind(&client, "ClusterRole", &name, None).await?;
                 bound += 1;
             }
@@ -72,7 +70,7 @@ impl Cluster {
                     metadata.insert("namespace".to_owned(), json!(namespace));
                 }
                 let name = name_of(&role).to_owned();
-                apply(client, role, &mut HashMap::new()).await?;
+                apply(client, role).await?;
                 bind(client, "Role", &name, Some(namespace)).await?;
             }
         }
@@ -81,47 +79,71 @@ impl Cluster {
 
     /// Applies `manifests/admission`, and waits until the policies are in force.
     pub async fn install_admission(&self) -> anyhow::Result<()> {
-        self.apply_manifests("manifests/admission").await?;
-        self.policies_in_force().await
+        install_admission(&self.client().await?).await
     }
 
     /// Applies every YAML document below a directory, given from the top of the repository or in full.
     pub async fn apply_manifests(&self, directory: impl AsRef<Path>) -> anyhow::Result<()> {
-        let client = self.client().await?;
-        let mut kinds = HashMap::new();
-        for document in documents(&crate::root().join(directory))? {
-            apply(&client, document, &mut kinds).await?;
-        }
-        Ok(())
+        apply_manifests(&self.client().await?, directory).await
     }
 
     /// Waits until the API server enforces every policy that was stored before this call.
-    ///
-    /// It reads policies in the background, all of them at once, and says nowhere how far it is. So one more policy,
-    /// which refuses one certain object, is stored last: when that object is refused, the others are in force.
     pub async fn policies_in_force(&self) -> anyhow::Result<()> {
-        let client = self.client().await?;
-        let probe = format!("testbed-probe-{}", jiff::Timestamp::now().as_nanosecond());
-        for document in probe_policy(&probe) {
-            apply(&client, document, &mut HashMap::new()).await?;
-        }
-        let api: Api<ConfigMap> = Api::namespaced(client, "default");
-        let object: ConfigMap = serde_json::from_value(json!({"metadata": {"name": probe}}))?;
-        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-        let start = Instant::now();
-        loop {
-            match api.create(&dry_run, &object).await {
-                Err(kube::Error::Api(refusal)) if refusal.message.contains(&probe) => return Ok(()),
-                _ if start.elapsed() > EFFECTIVE => bail!("policies are not in force after {EFFECTIVE:?}"),
-                _ => tokio::time::sleep(POLL).await,
-            }
-        }
+        policies_in_force(&self.client().await?).await
     }
 
     /// Applies one object as the administrator.
     pub async fn apply(&self, object: Value) -> anyhow::Result<DynamicObject> {
-        apply(&self.client().await?, object, &mut HashMap::new()).await
+        apply(&self.client().await?, object).await
     }
+}
+
+/// Installs CRDs, and waits until they are served.
+pub async fn install(client: &Client, crds: impl IntoIterator<Item = CustomResourceDefinition>) -> anyhow::Result<()> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    stream::iter(crds).map(|crd| install_crd(&api, crd)).buffer_unordered(8).try_collect::<Vec<()>>().await?;
+    Ok(())
+}
+
+/// Applies `manifests/admission`, and waits until the policies are in force.
+pub async fn install_admission(client: &Client) -> anyhow::Result<()> {
+    apply_manifests(client, "manifests/admission").await?;
+    policies_in_force(client).await
+}
+
+async fn apply_manifests(client: &Client, directory: impl AsRef<Path>) -> anyhow::Result<()> {
+    let mut kinds = HashMap::new();
+    for document in documents(&crate::root().join(directory))? {
+        apply_known(client, document, &mut kinds).await?;
+    }
+    Ok(())
+}
+
+/// Waits until the API server enforces every policy that was stored before this call.
+///
+/// It reads policies in the background, all of them at once, and says nowhere how far it is. So one more policy,
+/// which refuses one certain object, is stored last: when that object is refused, the others are in force.
+async fn policies_in_force(client: &Client) -> anyhow::Result<()> {
+    let probe = format!("testbed-probe-{}", jiff::Timestamp::now().as_nanosecond());
+    for document in probe_policy(&probe) {
+        apply(client, document).await?;
+    }
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
+    let object: ConfigMap = serde_json::from_value(json!({"metadata": {"name": probe}}))?;
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let start = Instant::now();
+    loop {
+        match api.create(&dry_run, &object).await {
+            Err(kube::Error::Api(refusal)) if refusal.message.contains(&probe) => return Ok(()),
+            _ if start.elapsed() > EFFECTIVE => bail!("policies are not in force after {EFFECTIVE:?}"),
+            _ => tokio::time::sleep(POLL).await,
+        }
+    }
+}
+
+/// Applies one object.
+pub async fn apply(client: &Client, object: Value) -> anyhow::Result<DynamicObject> {
+    apply_known(client, object, &mut HashMap::new()).await
 }
 
 async fn install_crd(api: &Api<CustomResourceDefinition>, crd: CustomResourceDefinition) -> anyhow::Result<()> {
@@ -166,7 +188,7 @@ fn yaml_files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 type Kinds = HashMap<GroupVersionKind, (ApiResource, Scope)>;
 
-async fn apply(client: &Client, object: Value, kinds: &mut Kinds) -> anyhow::Result<DynamicObject> {
+async fn apply_known(client: &Client, object: Value, kinds: &mut Kinds) -> anyhow::Result<DynamicObject> {
     let object: DynamicObject = serde_json::from_value(object)?;
     let types = object.types.clone().context("a manifest without kind")?;
     let gvk = GroupVersionKind::try_from(&types)?;
@@ -204,7 +226,7 @@ async fn bind(client: &Client, kind: &str, role: &str, namespace: Option<&str>) 
     {
         metadata.insert("namespace".to_owned(), json!(namespace));
     }
-    apply(client, binding, &mut HashMap::new()).await?;
+    apply(client, binding).await?;
     Ok(())
 }
 

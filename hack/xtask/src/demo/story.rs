@@ -13,22 +13,22 @@ use kube::{
     api::DynamicObject,
     runtime::{WatchStreamExt, watcher::watch_object},
 };
-use testbed::{
-    Actors, Cluster, Operator, Release, Script, actors,
-    cluster::{self, User},
-    fixtures, operator, wait,
-};
+use testbed::{Actors, Operator, actors, fixtures, wait};
 
 use super::{
     Args,
     admin::Administrator,
     board::Board,
     events,
+    ground::Ground,
     screen::{STUCK, Screen},
+    users::Users,
 };
 
 const OLD: &str = "1.0.0";
 const NEW: &str = "1.0.1";
+/// What the two bring when Keystone is real: releases whose database differs.
+const RELEASES: [&str; 2] = ["2025.2", "2026.1"];
 const NODE_SETS: &[&str] = &["edpm-compute"];
 /// How often it is asked whether the operator still runs; a process that ends tells nobody.
 const PULSE: Duration = Duration::from_millis(500);
@@ -36,12 +36,14 @@ const PULSE: Duration = Duration::from_millis(500);
 /// What the chapters share.
 struct Stage {
     screen: Screen,
-    cluster: Cluster,
+    ground: Ground,
     client: Client,
     namespace: String,
     operator: Operator,
     administrator: Administrator,
     board: Board,
+    /// Of the real Keystone, once it is installed.
+    users: Option<Users>,
     _actors: Actors,
 }
 
@@ -59,18 +61,17 @@ pub(super) async fn tell(args: &Args) -> anyhow::Result<()> {
 
 impl Stage {
     async fn set_up(args: &Args) -> anyhow::Result<Self> {
-        let (binary, release) = (args.binary()?, Release::named(OLD)?);
         let mut screen = Screen::new();
         screen.heading("A real control plane, and the operator as the bundle of 1.0.0")?;
-        let cluster = screen.during("etcd and kube-apiserver", Cluster::start(cluster::Options::default())).await?;
-        screen.during("CRDs, roles, admission policies, garbage collection", cluster.prepare()).await?;
-        let client = cluster.client().await?;
-        let namespace = cluster.namespace("openstack").await?;
-        let actors = Actors::start(client.clone(), &namespace, Script { delay: args.delay() });
-        let operator = Operator::start(&cluster, operator::Options::new(binary, &namespace, release))?;
-        screen.line(&format!("    every service operator is scripted: it reports ready after {} ms", args.delay_ms))?;
-        let (administrator, board) = (Administrator::default(), Board::default());
-        Ok(Self { screen, cluster, client, namespace, operator, administrator, board, _actors: actors })
+        let ground = Ground::set_up(args, &mut screen).await?;
+        let client = ground.client().await?;
+        let namespace = ground.namespace(&mut screen).await?;
+        let actors = ground.actors(&namespace, args).await?;
+        let operator = ground.operator(args, &namespace, ground.bundle(OLD, RELEASES[0])?)?;
+        let scripted = if args.real { "every other service operator" } else { "every service operator" };
+        screen.line(&format!("    {scripted} is scripted: it reports ready after {} ms", args.delay_ms))?;
+        let (administrator, board, users) = (Administrator::default(), Board::default(), None);
+        Ok(Self { screen, ground, client, namespace, operator, administrator, board, users, _actors: actors })
     }
 
     async fn chapters(&mut self) -> anyhow::Result<()> {
@@ -86,19 +87,24 @@ impl Stage {
             self.screen.line(&line)?;
         }
         let total = self.screen.elapsed().as_secs_f64();
-        self.screen.line(&format!("\nThe update took {:.1} s, everything {total:.1} s.", update.as_secs_f64()))
+        self.screen.line(&format!("\nThe update took {:.1} s, everything {total:.1} s.", update.as_secs_f64()))?;
+        if let Some(users) = self.users.take() {
+            let count = users.stop().await?;
+            self.screen.line(&format!("Keystone moved from {} to {}: {count}", RELEASES[0], RELEASES[1]))?;
+        }
+        Ok(())
     }
 
     /// A control plane with every service, and a nodeset.
     async fn install(&mut self) -> anyhow::Result<()> {
         self.screen.heading("A control plane with every service, and a nodeset, installed as 1.0.0")?;
         for node_set in NODE_SETS {
-            self.cluster.apply(fixtures::node_set(&self.namespace, node_set)).await?;
+            self.ground.apply(fixtures::node_set(&self.namespace, node_set)).await?;
         }
-        self.cluster.apply(fixtures::full_control_plane(&self.namespace)).await?;
+        self.ground.apply(self.ground.control_plane(&self.namespace)).await?;
         self.follow(false, |status| status.deployed_version.as_deref() == Some(OLD)).await?;
         let deployment = fixtures::deployment(&self.namespace, "edpm-install", NODE_SETS, &[]);
-        self.cluster.apply(deployment).await?;
+        self.ground.apply(deployment).await?;
         let kind = actors::resource(api::dataplane::NODE_SET);
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &kind);
         for node_set in NODE_SETS {
@@ -106,13 +112,17 @@ impl Stage {
             let what = format!("the administrator deploys the nodeset {node_set}");
             self.screen.during(&what, ready).await?;
         }
+        if matches!(self.ground, Ground::Real(_)) {
+            let users = Users::start(self.client.clone(), &self.namespace);
+            self.users = Some(self.screen.during("users of Keystone start to work, and will not stop", users).await?);
+        }
         self.show(&["get", "openstackversion"]).await
     }
 
     /// The bundle of 1.0.1 takes over; nothing moves before somebody asks.
     async fn new_bundle(&mut self) -> anyhow::Result<()> {
         self.screen.heading("The operator is replaced by the bundle of 1.0.1")?;
-        self.operator.restart_with(&Release::named(NEW)?).await?;
+        self.operator.restart_with(&self.ground.bundle(NEW, RELEASES[1])?).await?;
         let api: Api<OpenStackVersion> = Api::namespaced(self.client.clone(), &self.namespace);
         let available = wait::until(&api, fixtures::NAME, STUCK, |version| {
             version.status.as_ref().is_some_and(|status| status.available_version.as_deref() == Some(NEW))
@@ -152,7 +162,10 @@ impl Stage {
                     }
                     self.administer(&status).await?;
                 }
-                _ = pulse.tick() => self.check(progress)?,
+                _ = pulse.tick() => {
+                    self.check(progress)?;
+                    self.tell_of_users().await?;
+                }
             }
         }
     }
@@ -160,8 +173,7 @@ impl Stage {
     fn present(&mut self, board: Board) -> anyhow::Result<()> {
         let before = std::mem::replace(&mut self.board, board);
         if self.screen.is_live() {
-            let (rows, columns) = self.screen.size();
-            return self.screen.draw(self.board.render(rows, columns));
+            return self.draw();
         }
         for change in self.board.changes(&before) {
             self.screen.stamped(&change)?;
@@ -169,10 +181,30 @@ impl Stage {
         Ok(())
     }
 
+    async fn tell_of_users(&mut self) -> anyhow::Result<()> {
+        let Some(users) = &mut self.users else { return Ok(()) };
+        let now = users.look().await?;
+        if self.screen.is_live() {
+            return self.draw();
+        }
+        match self.users.as_ref().filter(|_| now) {
+            Some(users) => self.screen.stamped(users.line()),
+            None => Ok(()),
+        }
+    }
+
+    /// The board, below what the users say.
+    fn draw(&mut self) -> anyhow::Result<()> {
+        let (rows, columns) = self.screen.size();
+        let users = self.users.as_ref().map(|users| users.line().to_owned());
+        let board = self.board.render(rows.saturating_sub(usize::from(users.is_some())), columns);
+        self.screen.draw(users.into_iter().chain(board).collect())
+    }
+
     async fn administer(&mut self, status: &OpenStackVersionStatus) -> anyhow::Result<()> {
         if let Some(deed) = self.administrator.next(status, &self.namespace, NODE_SETS) {
             self.screen.stamped(&deed.words)?;
-            self.cluster.apply(deed.object).await?;
+            self.ground.apply(deed.object).await?;
         }
         Ok(())
     }
@@ -191,11 +223,11 @@ impl Stage {
     async fn show(&mut self, args: &[&str]) -> anyhow::Result<()> {
         let quoted = args.iter().map(|arg| if arg.contains('{') { format!("'{arg}'") } else { (*arg).to_owned() });
         self.screen.line(&format!("\n$ kubectl {}", quoted.collect::<Vec<_>>().join(" ")))?;
-        let output = self.cluster.kubectl(["-n", &self.namespace].iter().chain(args)).await?;
-        for line in String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).lines() {
+        let args: Vec<&str> = ["-n", &self.namespace].into_iter().chain(args.iter().copied()).collect();
+        for line in self.ground.kubectl(&args).await?.lines() {
             self.screen.line(line)?;
         }
-        if output.status.success() { Ok(()) } else { bail!("kubectl {args:?} failed") }
+        Ok(())
     }
 
     /// What one needs to see when the demo fails: the operator's last words and the status.
@@ -214,7 +246,7 @@ impl Stage {
 
     /// Leaves everything running until Ctrl-C.
     async fn stay(&mut self) -> anyhow::Result<()> {
-        let kubeconfig = self.cluster.kubeconfig(User::Admin);
+        let kubeconfig = self.ground.kubeconfig();
         self.screen.heading("Everything keeps running. Ctrl-C stops it and deletes its files.")?;
         self.screen.line(&format!("  export KUBECONFIG={}", kubeconfig.display()))?;
         self.screen.line(&format!("  kubectl -n {} get openstackversion -o yaml", self.namespace))?;
