@@ -1,7 +1,8 @@
 //! What the tests of the operator share: a database, a cache, and the operator itself.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
 };
@@ -12,6 +13,7 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
+use serde_json::{Value, json};
 use testbed::{Node, wait};
 
 use crate::smoke::{SOON, file, ready};
@@ -79,9 +81,44 @@ pub async fn backing(node: &Node, prefix: &str) -> String {
         Box::pin(wait::condition(&crds, &name, "Established", "True", SOON)).await.unwrap();
     }
     let namespace = node.namespace(prefix).await.unwrap();
+    claim(node, &namespace, "mariadb").await;
     node.apply(&namespace, file("backing.yaml")).await.unwrap();
     for name in ["mariadb", "memcached"] {
         ready::<k8s_openapi::api::apps::v1::Deployment>(node, &namespace, name, "Available").await;
     }
     namespace
+}
+
+/// A claim, with a directory of the node behind it. It goes with the cluster.
+pub async fn claim(node: &Node, namespace: &str, name: &str) {
+    let volume = format!("{namespace}-{name}");
+    let path = node.dir().join("volumes").join(&volume);
+    fs::create_dir_all(&path).unwrap();
+    // Nobody gives such a directory to the group of the pod.
+    fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
+    let size = json!({"storage": "1Gi"});
+    let access = json!(["ReadWriteOnce"]);
+    create(
+        node,
+        namespace,
+        json!({
+            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume},
+            "spec": {
+                "capacity": size, "accessModes": access, "hostPath": {"path": path}, "storageClassName": "",
+                "claimRef": {"namespace": namespace, "name": name},
+            },
+        }),
+    )
+    .await;
+    create(node, namespace, json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
+        "spec": {"accessModes": access, "resources": {"requests": size}, "storageClassName": "", "volumeName": volume},
+    }))
+    .await;
+}
+
+async fn create(node: &Node, namespace: &str, object: Value) {
+    let path = node.dir().join("volumes").join(format!("{namespace}.json"));
+    fs::write(&path, object.to_string()).unwrap();
+    node.apply(namespace, &path).await.unwrap();
 }

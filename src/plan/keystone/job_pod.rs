@@ -22,8 +22,8 @@ const TRIES: i32 = 6;
 const WRITER_GRACE: i64 = 300;
 /// Seconds until another one is.
 const GRACE: i64 = 15;
-/// Seconds that a schema change waits for a table: everybody who wants to read it waits with it.
-const LOCK_WAIT_SECONDS: i32 = 30;
+/// Seconds that a schema change waits for a table: everybody who wants to read it waits with it. The script tries again.
+const LOCK_WAIT_SECONDS: i32 = 5;
 
 /// The Job; `None` when what it needs is not said.
 pub(super) fn job(

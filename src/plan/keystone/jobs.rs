@@ -12,7 +12,9 @@ use api::{
 use serde_json::{Value, json};
 
 use super::{
-    Scene, failure, findings, job_pod, keys, objects,
+    Scene,
+    failure::{self, Then},
+    findings, job_pod, keys, objects,
     objects::{field, holds, items, name},
     pod, server, steps,
     world::{Action, COMPONENT, JOB, Other, POD, SCHEMA_WRITER},
@@ -61,18 +63,10 @@ impl Task {
             Self::Verify => (
                 Reason::VerificationFailed,
                 "a token of one pod has to be accepted by another: look at the logs of the pods, and whether the Secret of \
-                 spec.bootstrap.adminPasswordSecretRef has the administrator's present password; then set the annotation \
-                 keystone.openstack.org/retry to a new value",
+                 spec.bootstrap.adminPasswordSecretRef has the administrator's present password",
             ),
-            Self::Backup => (
-                Reason::BackupFailed,
-                "look at the claim and the image of spec.upgrade.backup, then set the annotation \
-                 keystone.openstack.org/retry to a new value",
-            ),
-            _ => (
-                Reason::JobFailed,
-                "look at its log (kubectl logs), then set the annotation keystone.openstack.org/retry to a new value",
-            ),
+            Self::Backup => (Reason::BackupFailed, "look at the claim and the image of spec.upgrade.backup"),
+            _ => (Reason::JobFailed, "look at its log (kubectl logs)"),
         }
     }
 }
@@ -95,13 +89,18 @@ pub(crate) fn judge(scene: &Scene<'_>, task: Task) -> Progress {
     if let Some(condition) = holds(job, "Failed") {
         return Progress::Failed(explain(scene, &object, task, condition, &pods));
     }
+    if let Some(condition) = holds(job, "FailureTarget") {
+        // A change that has begun may take its time.
+        let why = json::text(condition, "message").unwrap_or_default();
+        return Progress::Running(format!("{object} was asked to end: {why}"));
+    }
     if let Some(failure) = pods.iter().filter(|pod| !pod::is_over(pod)).find_map(|pod| pod::trouble(pod)) {
         return Progress::Failed(failure);
     }
     // Between two tries: what the last one said. The Job goes on by itself as long as it may. A pod that succeeded is no
     // try: its Job says so a moment later.
     if let (true, Some(text)) = (pods.iter().all(|pod| pod::has_failed(pod)), said(&pods)) {
-        return Progress::Failed(failure::explain(&object, &text, task.failure()));
+        return Progress::Failed(failure::explain(&object, &text, task.failure(), Then::Again));
     }
     let waits = pods.iter().find_map(|pod| pod::unscheduled(pod));
     match waits {
@@ -177,11 +176,10 @@ fn explain(scene: &Scene<'_>, object: &str, task: Task, condition: &Value, pods:
     let late = json::text(condition, "reason") == Some("DeadlineExceeded");
     let seconds = scene.spec.map(|spec| spec.upgrade.job_deadline_seconds).unwrap_or_default();
     let remedy = format!(
-        "it took longer than spec.upgrade.jobDeadlineSeconds ({seconds}): look at what it waited for, allow it more, and \
-         set the annotation keystone.openstack.org/retry to a new value"
+        "it took longer than spec.upgrade.jobDeadlineSeconds ({seconds}): look at what it waited for, or allow it more"
     );
     let otherwise = if late { (Reason::DeadlineExceeded, remedy.as_str()) } else { task.failure() };
-    failure::explain(object, &text, otherwise)
+    failure::explain(object, &text, otherwise, Then::Asked)
 }
 
 /// The pods of a Job.

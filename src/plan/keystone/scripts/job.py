@@ -5,8 +5,10 @@ import importlib.metadata
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +20,10 @@ CURRENT, EXPAND, CONTRACT = 0, 2, 4
 OPTIONS = "/run/keystone-operator/database.cnf"
 LOCK_WAIT = "Lock wait timeout exceeded"
 AHEAD = "Can't locate revision"
+# Seconds between two tries to get a lock: whoever waits behind us has a breath, and a long transaction its time.
+PAUSES = (2, 5, 10, 20, 30, 60)
+# Set when the pod is asked to end: what runs runs to its end, and nothing more is begun.
+stopping = threading.Event()
 
 
 def end(code, text):
@@ -57,20 +63,20 @@ def wait_for_database():
         except pymysql.err.OperationalError as error:
             print(error, flush=True)
             # 2003 cannot connect, 2013 lost, 1040 too many connections: may pass.
-            if error.args[0] not in (2003, 2013, 1040) or time.monotonic() > deadline:
+            passes = error.args[0] in (2003, 2013, 1040)
+            if not passes or time.monotonic() > deadline or stopping.is_set():
                 end(NOT_BEGUN, str(error))
-        time.sleep(3)
+        stopping.wait(3)
 
 
 def change(*arguments):
     """A change of the schema: once, but for a lock that somebody held for too long."""
-    for pause in (5, 15, None):
+    for pause in (*PAUSES, None):
         code, text = run("keystone-manage", "db_sync", *arguments)
         if code == 0:
             end(0, "")
-        if LOCK_WAIT not in text or pause is None:
+        if LOCK_WAIT not in text or pause is None or stopping.wait(pause):
             end(1, essence(text))
-        time.sleep(pause)
 
 
 def repeatable(*command):
@@ -159,6 +165,7 @@ TASKS = {
 }
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     if sys.argv[1] != "verify":
         wait_for_database()
     TASKS[sys.argv[1]]()
