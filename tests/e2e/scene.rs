@@ -176,11 +176,12 @@ impl Scene {
         jobs.iter().filter_map(task).collect()
     }
 
-    /// The pods that serve, or did a moment ago.
+    /// The pods that serve, terminating ones included; one whose containers have ended stays for a moment.
     pub async fn servers(&self) -> Vec<String> {
         let pods: Api<Pod> = Api::namespaced(self.node.client().await.unwrap(), &self.namespace);
         let api = ListParams::default().labels("app.kubernetes.io/component=api,app.kubernetes.io/instance=keystone");
-        pods.list(&api).await.unwrap().items.iter().map(ResourceExt::name_any).collect()
+        let pods = pods.list(&api.fields("status.phase!=Succeeded,status.phase!=Failed")).await.unwrap();
+        pods.items.iter().map(ResourceExt::name_any).collect()
     }
 
     /// Runs a script as an administrator would who works in this namespace.
@@ -232,7 +233,8 @@ impl Held<'_> {
 }
 
 async fn sql(node: &Node, namespace: &str, statement: &str) -> anyhow::Result<String> {
-    let client = "mariadb --socket=/tmp/mysqld.sock --user=root --password=\"$MARIADB_ROOT_PASSWORD\" --database=keystone";
+    let client =
+        "mariadb --socket=/tmp/mysqld.sock --user=root --password=\"$MARIADB_ROOT_PASSWORD\" --database=keystone";
     let command = format!("{client} --batch --skip-column-names --execute='{statement}'");
     node.kubectl(["exec", "--namespace", namespace, "deployment/mariadb", "--", "sh", "-c", &command]).await
 }
