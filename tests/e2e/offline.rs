@@ -1,10 +1,17 @@
-//! Installation and upgrade with the operator killed in every step, and nobody at the database while its schema changes.
+//! Installation and upgrade with the operator killed in every step, and nobody at the database while it is saved and its
+//! schema changes.
 
 use std::time::Duration;
 
 use api::{
     condition::{self, Reason, Status},
-    keystone::{KeystoneStatus, UpgradeStep},
+    keystone::{
+        KeystoneStatus,
+        UpgradeStep::{
+            self, BackingUp, Bootstrapping, Contracting, Expanding, Installing, Migrating, Preparing, RollingUpdate,
+            Stopping, Verifying,
+        },
+    },
 };
 use serde_json::json;
 use testbed::load;
@@ -14,20 +21,20 @@ use crate::scene::Scene;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the real cluster: hack/test --e2e"]
 async fn an_installation_and_an_upgrade_with_downtime_go_on_after_the_operator_is_killed() {
-    use UpgradeStep::{
-        Bootstrapping, Contracting, Expanding, Installing, Migrating, Preparing, RollingUpdate, Stopping, Verifying,
-    };
     let mut scene = Scene::start("offline").await;
-    scene.apply("2025.2", 2).await;
-    let steps = killed_in_every_step(&mut scene, "2025.2").await;
+    scene.claim("backups").await;
+    scene.apply("2025.1", 2).await;
+    let steps = killed_in_every_step(&mut scene, "2025.1").await;
     assert_eq!(steps, [Installing, Bootstrapping, RollingUpdate]);
     let before = scene.schema().await;
     let token = load::until_it_serves(&scene.identity(), Duration::from_secs(30)).await.unwrap();
 
-    scene.patch(json!({"spec": {"upgrade": {"strategy": "Offline"}, "image": {"tag": "2026.1"}}})).await;
+    let backup = json!({"claimName": "backups", "image": "localhost/mariadb:10.11"});
+    let upgrade = json!({"strategy": "Offline", "skipLevel": "SLURP", "backup": backup});
+    scene.patch(json!({"spec": {"upgrade": upgrade, "image": {"tag": "2026.1"}}})).await;
     let steps = killed_in_every_step(&mut scene, "2026.1").await;
-    assert_eq!(steps, [Preparing, Stopping, Expanding, Migrating, Contracting, RollingUpdate, Verifying]);
-    assert_eq!(scene.tasks().await, ["check", "expand", "migrate", "contract", "verify"], "each once");
+    assert_eq!(steps, [Preparing, Stopping, BackingUp, Expanding, Migrating, Contracting, RollingUpdate, Verifying]);
+    assert_eq!(scene.tasks().await, ["check", "backup", "expand", "migrate", "contract", "verify"], "each once");
     assert_ne!(scene.schema().await, before);
     scene.identity().validate(&token).await.unwrap();
     scene.end().await;
@@ -48,7 +55,7 @@ async fn killed_in_every_step(scene: &mut Scene, release: &str) -> Vec<UpgradeSt
         }
         let step = step(&status).unwrap();
         steps.push(step);
-        if matches!(step, UpgradeStep::Expanding | UpgradeStep::Migrating | UpgradeStep::Contracting) {
+        if [BackingUp, Expanding, Migrating, Contracting].contains(&step) {
             assert_eq!(scene.servers().await, Vec::<String>::new(), "{step}");
             let available = condition::find(&status.conditions, "Available").unwrap();
             assert_eq!((available.status, available.reason), (Status::False, Reason::Requested), "{step}");

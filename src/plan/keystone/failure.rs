@@ -1,6 +1,9 @@
 //! What a failed Job means: a table from what it printed to a reason and a remedy.
 
-use api::{condition::Reason, keystone::RETRY};
+use api::{
+    condition::Reason,
+    keystone::{FailedJob, RETRY},
+};
 
 use crate::machine::Failure;
 
@@ -88,6 +91,16 @@ pub(super) fn explain(object: &str, text: &str, otherwise: (Reason, &str), then:
     let said = if said.is_empty() { said } else { format!("{said}: ") };
     let message = format!("{object}: {said}{remedy}; {then}");
     Failure { reason, message }
+}
+
+/// A failure that was noted while the Job still tried, now that it does not any more.
+pub(super) fn for_good(noted: &FailedJob) -> Failure {
+    let again = format!("; {}", Then::Again);
+    let message = match noted.message.strip_suffix(&again) {
+        Some(head) => format!("{head}; {}", Then::Asked),
+        None => noted.message.clone(),
+    };
+    Failure { reason: noted.reason, message }
 }
 
 /// The line that matters: a condition is no place for a stack trace.

@@ -156,7 +156,10 @@ fn own_env(scene: &Scene<'_>, spec: &KeystoneSpec, task: Task, upgrade: &Upgrade
             env
         }
         Task::Sync | Task::Expand | Task::Migrate | Task::Contract => {
-            vec![pod::env("DB_LOCK_WAIT", &LOCK_WAIT_SECONDS.to_string())]
+            vec![
+                pod::env("DB_LOCK_WAIT", &LOCK_WAIT_SECONDS.to_string()),
+                pod::env("JOB_DEADLINE", &spec.upgrade.job_deadline_seconds.to_string()),
+            ]
         }
         Task::Check => Vec::new(),
     };

@@ -90,9 +90,7 @@ pub(crate) fn judge(scene: &Scene<'_>, task: Task) -> Progress {
         return Progress::Failed(explain(scene, &object, task, condition, &pods));
     }
     if let Some(condition) = holds(job, "FailureTarget") {
-        // A change that has begun may take its time.
-        let why = json::text(condition, "message").unwrap_or_default();
-        return Progress::Running(format!("{object} was asked to end: {why}"));
+        return ending(&object, task, condition, &pods);
     }
     if let Some(failure) = pods.iter().filter(|pod| !pod::is_over(pod)).find_map(|pod| pod::trouble(pod)) {
         return Progress::Failed(failure);
@@ -110,6 +108,18 @@ pub(crate) fn judge(scene: &Scene<'_>, task: Task) -> Progress {
         }),
         Some(why) => Progress::Running(format!("{object} finds no node: {why}")),
         None => Progress::Running(format!("{object} runs")),
+    }
+}
+
+/// The Job has failed, and its pods are asked to end: a change that has begun may take its time. What they say has to be
+/// noted while they are there.
+fn ending(object: &str, task: Task, condition: &Value, pods: &[&DynamicObject]) -> Progress {
+    match said(pods) {
+        Some(text) => Progress::Failed(failure::explain(object, &text, task.failure(), Then::Asked)),
+        None => {
+            let why = json::text(condition, "message").unwrap_or_default();
+            Progress::Running(format!("{object} was asked to end: {why}"))
+        }
     }
 }
 
@@ -173,6 +183,11 @@ fn takes_precedence(scene: &Scene<'_>, other: &Other) -> bool {
 /// Why a Job failed.
 fn explain(scene: &Scene<'_>, object: &str, task: Task, condition: &Value, pods: &[&DynamicObject]) -> Failure {
     let text = said(pods).unwrap_or_default();
+    // The pods of a Job that took too long are gone with what they said.
+    let noted = scene.before.upgrade.as_ref().and_then(|upgrade| upgrade.failure.as_ref());
+    if let Some(noted) = noted.filter(|noted| text.is_empty() && noted.message.starts_with(&format!("{object}: "))) {
+        return failure::for_good(noted);
+    }
     let late = json::text(condition, "reason") == Some("DeadlineExceeded");
     let seconds = scene.spec.map(|spec| spec.upgrade.job_deadline_seconds).unwrap_or_default();
     let remedy = format!(
@@ -307,10 +322,16 @@ pub(crate) fn name_of_step(scene: &Scene<'_>, upgrade: &UpgradeStatus) -> Option
     steps::task(upgrade.step).and_then(|task| job_name(scene, upgrade, task))
 }
 
-/// The name of a Job. That of `Verifying` depends on the pods that it asks: with others it is another one.
+/// The name of a Job. What it works on is part of it: a field that was corrected makes another Job, which finds the
+/// corrected one. A wish that cannot be read changes nothing.
 pub(super) fn job_name(scene: &Scene<'_>, upgrade: &UpgradeStatus, task: Task) -> Option<String> {
-    let pods = if task == Task::Verify { json!(verified_pods(scene)?) } else { Value::Null };
-    let tail = format!("-db-{task}-{}", hash(upgrade, task, &pods));
+    let Some(spec) = scene.spec else { return upgrade.job.clone() };
+    let inputs = match task {
+        Task::Verify => json!([spec.database, verified_pods(scene)?]),
+        Task::Backup => json!([spec.database, spec.upgrade.backup]),
+        _ => json!([spec.database]),
+    };
+    let tail = format!("-db-{task}-{}", hash(upgrade, task, &inputs));
     // The label that the Job controller makes of it has the length of a DNS label.
     let head: String = scene.world.name().chars().take(63_usize.saturating_sub(tail.len())).collect();
     Some(format!("{}{tail}", head.trim_end_matches(['-', '.'])))
