@@ -15,7 +15,7 @@ use crate::json;
 /// Where the scripts are.
 const SCRIPTS: &str = "/opt/keystone-operator-jobs";
 /// Exit code of a script that has begun nothing (`EX_TEMPFAIL`): the only one after which the Job may try again.
-const NOT_BEGUN: i32 = 75;
+pub(super) const NOT_BEGUN: i32 = 75;
 /// How often a Job tries: with the growing pauses in between, for about ten minutes.
 const TRIES: i32 = 6;
 /// Seconds until a container is killed that writes to the schema: a change that has begun shall end.

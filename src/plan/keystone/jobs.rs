@@ -98,7 +98,7 @@ pub(crate) fn judge(scene: &Scene<'_>, task: Task) -> Progress {
     // Between two tries: what the last one said. The Job goes on by itself as long as it may. A pod that succeeded is no
     // try: its Job says so a moment later.
     if let (true, Some(text)) = (pods.iter().all(|pod| pod::has_failed(pod)), said(&pods)) {
-        return Progress::Failed(failure::explain(&object, &text, task.failure(), Then::Again));
+        return Progress::Failed(failure::explain(&object, &text, task.failure(), then(task, &pods)));
     }
     let waits = pods.iter().find_map(|pod| pod::unscheduled(pod));
     match waits {
@@ -109,6 +109,16 @@ pub(crate) fn judge(scene: &Scene<'_>, task: Task) -> Progress {
         Some(why) => Progress::Running(format!("{object} finds no node: {why}")),
         None => Progress::Running(format!("{object} runs")),
     }
+}
+
+/// Whether the Job goes on after what its pods did: what can be done only once is not repeated once it has begun.
+fn then(task: Task, pods: &[&DynamicObject]) -> Then {
+    let mut codes = pods
+        .iter()
+        .flat_map(|pod| items(pod, "status.containerStatuses"))
+        .filter_map(|status| json::get(status, "state.terminated.exitCode")?.as_i64());
+    let begun = codes.any(|code| code != i64::from(job_pod::NOT_BEGUN));
+    if task.runs_once() && begun { Then::Asked } else { Then::Again }
 }
 
 /// The Job has failed, and its pods are asked to end: a change that has begun may take its time. What they say has to be
