@@ -39,8 +39,8 @@ async fn another_build_only_rolls_and_a_backup_leads_back_to_the_release_before(
     lock.release().await;
     scene.retry("1").await;
     let status = scene.installed("2026.1").await;
-    let taken = status.history.last().unwrap().backup.clone().unwrap();
-    assert_eq!((taken.claim_name.as_str(), taken.release.as_str()), ("backups", "2025.2"));
+    let kept = status.history.last().unwrap().backup.clone().unwrap();
+    assert_eq!((kept.claim_name.as_str(), kept.release.as_str()), ("backups", "2025.2"));
     assert_ne!(scene.schema().await, before);
     scene.sql("create table made_later (id int)").await;
 

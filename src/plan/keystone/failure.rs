@@ -46,7 +46,8 @@ pub(super) enum Then {
 impl std::fmt::Display for Then {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Again => f.write_str("it is tried again"),
+            // The pauses in between grow.
+            Self::Again => write!(f, "it is tried again, and at once when the annotation {RETRY} gets a new value"),
             Self::Asked => write!(f, "then set the annotation {RETRY} to a new value"),
         }
     }
@@ -189,6 +190,6 @@ mod tests {
         assert!(failure.message.contains(named), "{}", failure.message);
         assert!(failure.message.ends_with("; then set the annotation keystone.openstack.org/retry to a new value"));
         let failure = explain("Job/x", text, (Reason::BackupFailed, "look"), Then::Again);
-        assert!(failure.message.ends_with("; it is tried again"), "{}", failure.message);
+        assert!(failure.message.contains("; it is tried again, and at once when"), "{}", failure.message);
     }
 }

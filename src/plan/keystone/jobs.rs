@@ -124,13 +124,11 @@ fn then(task: Task, pods: &[&DynamicObject]) -> Then {
 /// The Job has failed, and its pods are asked to end: a change that has begun may take its time. What they say has to be
 /// noted while they are there.
 fn ending(object: &str, task: Task, condition: &Value, pods: &[&DynamicObject]) -> Progress {
-    match said(pods) {
-        Some(text) => Progress::Failed(failure::explain(object, &text, task.failure(), Then::Asked)),
-        None => {
-            let why = json::text(condition, "message").unwrap_or_default();
-            Progress::Running(format!("{object} was asked to end: {why}"))
-        }
+    if let Some(text) = said(pods) {
+        return Progress::Failed(failure::explain(object, &text, task.failure(), Then::Asked));
     }
+    let why = json::text(condition, "message").unwrap_or_default();
+    Progress::Running(format!("{object} was asked to end: {why}"))
 }
 
 /// The Job is not there (yet).
