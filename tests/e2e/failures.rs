@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use api::{condition::Reason, keystone::UpgradeResult};
-use serde_json::json;
 use testbed::load;
 
 use crate::scene::Scene;
@@ -21,25 +20,26 @@ async fn a_missing_image_and_a_half_applied_expand_stop_the_upgrade_and_harm_nob
     let before = scene.schema().await;
     let token = load::until_it_serves(&scene.identity(), Duration::from_secs(30)).await.unwrap();
 
-    scene.patch(json!({"spec": {"image": {"tag": "2026.1-missing"}}})).await;
+    scene.image("2026.1-missing").await;
     let message = scene.stopped(Reason::ImagePull).await;
     assert!(message.contains("localhost/keystone:2026.1-missing"), "{message}");
     assert_eq!(scene.schema().await, before, "nothing was begun");
-    scene.patch(json!({"spec": {"image": {"tag": "2025.2"}}})).await;
+    scene.image("2025.2").await;
     let status = scene.until("aborted", |status| status.upgrade.is_none()).await;
     assert_eq!(status.history.last().map(|entry| entry.result), Some(UpgradeResult::Aborted));
     scene.installed("2025.2").await;
 
     scene.sql(HALF).await;
-    scene.patch(json!({"spec": {"image": {"tag": "2026.1"}}})).await;
+    scene.image("2026.1").await;
     let message = scene.stopped(Reason::PartiallyApplied).await;
     assert!(message.contains("1061"), "{message}");
     scene.event("ExpandFailed").await;
     scene.identity().validate(&token).await.unwrap();
     // What the message asks for, then another attempt.
     scene.sql(WHOLE).await;
-    scene.patch(json!({"metadata": {"annotations": {"keystone.openstack.org/retry": "1"}}})).await;
+    scene.retry("1").await;
     scene.installed("2026.1").await;
     assert_ne!(scene.schema().await, before);
     scene.identity().validate(&token).await.unwrap();
+    scene.end().await;
 }

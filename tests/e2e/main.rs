@@ -3,7 +3,11 @@
 //! They share the cluster in whose network they run, and each works in a namespace of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod abort;
+mod database;
 mod failures;
+mod offline;
+mod restore;
 mod scene;
 mod smoke;
 mod support;

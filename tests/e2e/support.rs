@@ -12,9 +12,9 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use testbed::{Node, fixtures, wait};
+use testbed::{Node, wait};
 
-use crate::smoke::{SOON, ready};
+use crate::smoke::SOON;
 
 /// The operator, as a process in the network of the cluster. It ends when it is dropped.
 pub struct Operator {
@@ -79,9 +79,6 @@ pub async fn backing(node: &Node, prefix: &str) -> String {
         Box::pin(wait::condition(&crds, &name, "Established", "True", SOON)).await.unwrap();
     }
     let namespace = node.namespace(prefix).await.unwrap();
-    node.apply(&namespace, fixtures::backing()).await.unwrap();
-    for name in ["mariadb", "memcached"] {
-        ready::<k8s_openapi::api::apps::v1::Deployment>(node, &namespace, name, "Available").await;
-    }
+    node.back(&namespace).await.unwrap();
     namespace
 }

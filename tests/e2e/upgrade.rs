@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use api::keystone::UpgradePhase;
-use serde_json::json;
 use testbed::{load, load::Load};
 
 use crate::scene::Scene;
@@ -18,8 +17,7 @@ async fn an_upgrade_under_load_fails_no_request_although_the_operator_is_killed_
     let old = load::until_it_serves(&scene.identity(), Duration::from_secs(30)).await.unwrap();
     let load = Load::start(&scene.identity(), 2, &old);
 
-    // The seed's own line.
-    scene.patch(json!({"spec": {"image": {"tag": "2026.1"}}})).await;
+    scene.image("2026.1").await;
     let mut phases: Vec<UpgradePhase> = Vec::new();
     loop {
         let status = scene
@@ -53,4 +51,5 @@ async fn an_upgrade_under_load_fails_no_request_although_the_operator_is_killed_
     for reason in ["UpgradeInitiated", "UpgradeComplete"] {
         scene.event(reason).await;
     }
+    scene.end().await;
 }

@@ -220,4 +220,7 @@ pub struct UpgradeHistoryEntry {
     pub finished_at: Timestamp,
     /// How it ended.
     pub result: UpgradeResult,
+    /// The backup that was taken on the way.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable")]
+    pub backup: Option<BackupReference>,
 }

@@ -2,6 +2,8 @@
 
 use std::{
     ffi::OsStr,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,10 +13,15 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Namespace};
 use kube::{Api, Client, ResourceExt, api::PostParams};
 use serde_json::json;
 use tokio::process::Command;
+
+use crate::{cluster::setup, fixtures, wait};
+
+/// How long a database may take to be there; two cores are shared by all of it.
+const BACKING_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// How long a request may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -73,6 +80,53 @@ impl Node {
         let file = file.as_ref().as_os_str();
         let args = ["apply", "--namespace", namespace, "--filename"].map(OsStr::new);
         self.kubectl(args.into_iter().chain([file])).await?;
+        Ok(())
+    }
+
+    /// A database, a cache and the passwords of a Keystone, ready to be used.
+    pub async fn back(&self, namespace: &str) -> anyhow::Result<()> {
+        self.claim(namespace, "mariadb").await?;
+        self.apply(namespace, fixtures::backing()).await?;
+        let api: Api<Deployment> = Api::namespaced(self.client().await?, namespace);
+        for name in ["mariadb", "memcached"] {
+            let available = Box::pin(wait::condition(&api, name, "Available", "True", BACKING_TIMEOUT)).await;
+            if let Err(error) = available {
+                bail!("{name}: {error:#}\n{}", self.describe(namespace).await);
+            }
+        }
+        Ok(())
+    }
+
+    /// A claim, with a directory of the node behind it. It goes with the cluster.
+    pub async fn claim(&self, namespace: &str, name: &str) -> anyhow::Result<()> {
+        let volume = format!("{namespace}-{name}");
+        let path = self.state.join("volumes").join(&volume);
+        fs::create_dir_all(&path)?;
+        // Nobody gives such a directory to the group of the pod.
+        fs::set_permissions(&path, Permissions::from_mode(0o777))?;
+        let (size, access) = (json!({"storage": "1Gi"}), json!(["ReadWriteOnce"]));
+        let client = self.client().await?;
+        let behind = json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": volume},
+            "spec": {
+                "capacity": size,
+                "accessModes": access,
+                "hostPath": {"path": path},
+                "storageClassName": "",
+                "claimRef": {"namespace": namespace, "name": name},
+            },
+        });
+        setup::apply(&client, behind).await?;
+        let requests = json!({"requests": size});
+        let claim = json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"accessModes": access, "resources": requests, "storageClassName": "", "volumeName": volume},
+        });
+        setup::apply(&client, claim).await?;
         Ok(())
     }
 

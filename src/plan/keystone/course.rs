@@ -100,6 +100,7 @@ fn entry(scene: &Scene<'_>, running: &UpgradeStatus, result: UpgradeResult) -> U
         started_at: running.started_at,
         finished_at: scene.world.now,
         result,
+        backup: running.backup.clone(),
     }
 }
 

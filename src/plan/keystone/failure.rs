@@ -1,6 +1,9 @@
 //! What a failed Job means: a table from what it printed to a reason and a remedy.
 
-use api::condition::Reason;
+use api::{
+    condition::Reason,
+    keystone::{FailedJob, RETRY},
+};
 
 use crate::machine::Failure;
 
@@ -17,24 +20,38 @@ const fn row(needle: &'static str, reason: Reason, remedy: &'static str) -> Row 
 
 const HALF: &str = "a schema change stopped half-way and cannot be repeated: undo by hand what is named (drop the index or \
                     column that is there already, make again the one that is gone; drop and create the database if it was \
-                    the first installation), or restore the backup; then set the annotation keystone.openstack.org/retry \
-                    to a new value";
+                    the first installation), or restore the backup";
 const NEWER: &str = "the schema is newer than the image: set spec.image to the release that the schema has, or restore the \
                      backup of the image's release";
 const PASSWORD: &str = "correct the password in the Secret of spec.database.secretRef, or spec.database.user, \
-                        spec.database.database and the grants of that user; it is tried again";
-const AWAY: &str =
-    "the database cannot be reached: look at it, and at spec.database.host and spec.database.port; it is tried again";
-const LOCKED: &str = "a transaction holds a table that has to change: end it (SHOW PROCESSLIST) and set the annotation \
-                      keystone.openstack.org/retry to a new value";
+                        spec.database.database and the grants of that user";
+const AWAY: &str = "the database cannot be reached: look at it, and at spec.database.host and spec.database.port";
+const LOCKED: &str = "a transaction holds a table that has to change: end it (SHOW PROCESSLIST)";
 const ORDER: &str = "the schema is not where this phase begins: it was changed by hand, or by another release; restore the \
-                     backup, or expand by hand, and set the annotation keystone.openstack.org/retry to a new value";
-const MISSING: &str = "create the schema that spec.database.database names, or correct the field; it is tried again";
-const KEYS: &str = "the keys cannot be read: look at the Secrets of the keys; it is tried again";
-const RIGHTS: &str = "grant the user of spec.database.user all privileges on its schema, and set the annotation \
-                      keystone.openstack.org/retry to a new value";
-const ROOM: &str =
-    "the database's disk is full: make room, and set the annotation keystone.openstack.org/retry to a new value";
+                     backup, or expand by hand";
+const MISSING: &str = "create the schema that spec.database.database names, or correct the field";
+const KEYS: &str = "the keys cannot be read: look at the Secrets of the keys";
+const RIGHTS: &str = "grant the user of spec.database.user all privileges on its schema";
+const ROOM: &str = "the database's disk is full: make room";
+
+/// Whether it goes on by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// The Job tries again.
+    Again,
+    /// A person has to ask for another Job.
+    Asked,
+}
+
+impl std::fmt::Display for Then {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            // The pauses in between grow.
+            Self::Again => write!(f, "it is tried again, and at once when the annotation {RETRY} gets a new value"),
+            Self::Asked => write!(f, "then set the annotation {RETRY} to a new value"),
+        }
+    }
+}
 
 /// The first row whose needle is in the text holds: what is certain comes before what is vague.
 const TABLE: &[Row] = &[
@@ -68,12 +85,23 @@ const TABLE: &[Row] = &[
 ];
 
 /// What the text of a Job means. `object` is the Job; `otherwise` holds when the text says nothing that is known.
-pub(super) fn explain(object: &str, text: &str, otherwise: (Reason, &str)) -> Failure {
+pub(super) fn explain(object: &str, text: &str, otherwise: (Reason, &str), then: Then) -> Failure {
     let known = TABLE.iter().find(|row| text.contains(row.needle));
     let (reason, remedy) = known.map_or(otherwise, |row| (row.reason, row.remedy));
     let said = essence(text, known.map(|row| row.needle));
-    let message = if said.is_empty() { format!("{object}: {remedy}") } else { format!("{object}: {said}: {remedy}") };
+    let said = if said.is_empty() { said } else { format!("{said}: ") };
+    let message = format!("{object}: {said}{remedy}; {then}");
     Failure { reason, message }
+}
+
+/// A failure that was noted while the Job still tried, now that it does not any more.
+pub(super) fn for_good(noted: &FailedJob) -> Failure {
+    let again = format!("; {}", Then::Again);
+    let message = match noted.message.strip_suffix(&again) {
+        Some(head) => format!("{head}; {}", Then::Asked),
+        None => noted.message.clone(),
+    };
+    Failure { reason: noted.reason, message }
 }
 
 /// The line that matters: a condition is no place for a stack trace.
@@ -156,9 +184,12 @@ mod tests {
     #[case::unknown("Traceback\nValueError: what\n", Reason::BackupFailed, "ValueError: what: look")]
     #[case::silent("", Reason::BackupFailed, "Job/x: look")]
     fn a_text_has_a_meaning(#[case] text: &str, #[case] reason: Reason, #[case] named: &str) {
-        let failure = explain("Job/x", text, (Reason::BackupFailed, "look"));
+        let failure = explain("Job/x", text, (Reason::BackupFailed, "look"), Then::Asked);
         assert_eq!(failure.reason, reason);
         assert!(failure.message.starts_with("Job/x: "), "{}", failure.message);
         assert!(failure.message.contains(named), "{}", failure.message);
+        assert!(failure.message.ends_with("; then set the annotation keystone.openstack.org/retry to a new value"));
+        let failure = explain("Job/x", text, (Reason::BackupFailed, "look"), Then::Again);
+        assert!(failure.message.contains("; it is tried again, and at once when"), "{}", failure.message);
     }
 }

@@ -4,9 +4,11 @@ use api::{condition::Reason, keystone::SchemaState};
 use serde_json::Value;
 
 use super::{
-    Scene, failure,
+    Scene,
+    failure::{self, Then},
     jobs::{self, Task},
     objects::holds,
+    steps,
     world::JOB,
 };
 use crate::{
@@ -22,18 +24,17 @@ pub(super) fn judge(scene: &Scene<'_>, object: &str, task: Task) -> Progress {
     let report = check_report(scene);
     let number = |path: &str| report.as_ref().and_then(|report| json::get(report, path)).and_then(Value::as_i64);
     let ahead = report.as_ref().and_then(|report| json::get(report, "ahead")).and_then(Value::as_bool) == Some(true);
-    let returns = matches!((scene.from(), scene.to()), (Some(from), Some(to)) if to.release < from.release);
-    if ahead && (returns || !left_ahead(scene)) {
-        let text = "Can't locate revision: db_sync --check does not know the schema's revision";
-        return Progress::Failed(failure::explain(object, text, task.failure()));
-    }
-    if returns && number("check") != Some(0) {
+    if steps::returns(scene) && number("check") != Some(0) {
         let to = scene.to().map(|to| to.release.to_string()).unwrap_or_default();
         let message = format!(
             "{object}: spec.upgrade.restoredRelease says {to}, and the schema is not that of {to}: restore the database \
              from a backup of {to}, then set the annotation keystone.openstack.org/retry to a new value"
         );
         return Progress::Failed(Failure { reason: Reason::SchemaAhead, message });
+    }
+    if ahead && !left_ahead(scene) {
+        let text = "Can't locate revision: db_sync --check does not know the schema's revision";
+        return Progress::Failed(failure::explain(object, text, task.failure(), Then::Asked));
     }
     Progress::Done
 }

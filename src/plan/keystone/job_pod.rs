@@ -15,15 +15,15 @@ use crate::json;
 /// Where the scripts are.
 const SCRIPTS: &str = "/opt/keystone-operator-jobs";
 /// Exit code of a script that has begun nothing (`EX_TEMPFAIL`): the only one after which the Job may try again.
-const NOT_BEGUN: i32 = 75;
+pub(super) const NOT_BEGUN: i32 = 75;
 /// How often a Job tries: with the growing pauses in between, for about ten minutes.
 const TRIES: i32 = 6;
 /// Seconds until a container is killed that writes to the schema: a change that has begun shall end.
 const WRITER_GRACE: i64 = 300;
 /// Seconds until another one is.
 const GRACE: i64 = 15;
-/// Seconds that a schema change waits for a table: everybody who wants to read it waits with it.
-const LOCK_WAIT_SECONDS: i32 = 30;
+/// Seconds that a schema change waits for a table: everybody who wants to read it waits with it. The script tries again.
+const LOCK_WAIT_SECONDS: i32 = 5;
 
 /// The Job; `None` when what it needs is not said.
 pub(super) fn job(
@@ -156,7 +156,10 @@ fn own_env(scene: &Scene<'_>, spec: &KeystoneSpec, task: Task, upgrade: &Upgrade
             env
         }
         Task::Sync | Task::Expand | Task::Migrate | Task::Contract => {
-            vec![pod::env("DB_LOCK_WAIT", &LOCK_WAIT_SECONDS.to_string())]
+            vec![
+                pod::env("DB_LOCK_WAIT", &LOCK_WAIT_SECONDS.to_string()),
+                pod::env("JOB_DEADLINE", &spec.upgrade.job_deadline_seconds.to_string()),
+            ]
         }
         Task::Check => Vec::new(),
     };

@@ -12,7 +12,9 @@ use api::{
 use serde_json::{Value, json};
 
 use super::{
-    Scene, failure, findings, job_pod, keys, objects,
+    Scene,
+    failure::{self, Then},
+    findings, job_pod, keys, objects,
     objects::{field, holds, items, name},
     pod, server, steps,
     world::{Action, COMPONENT, JOB, Other, POD, SCHEMA_WRITER},
@@ -61,18 +63,10 @@ impl Task {
             Self::Verify => (
                 Reason::VerificationFailed,
                 "a token of one pod has to be accepted by another: look at the logs of the pods, and whether the Secret of \
-                 spec.bootstrap.adminPasswordSecretRef has the administrator's present password; then set the annotation \
-                 keystone.openstack.org/retry to a new value",
+                 spec.bootstrap.adminPasswordSecretRef has the administrator's present password",
             ),
-            Self::Backup => (
-                Reason::BackupFailed,
-                "look at the claim and the image of spec.upgrade.backup, then set the annotation \
-                 keystone.openstack.org/retry to a new value",
-            ),
-            _ => (
-                Reason::JobFailed,
-                "look at its log (kubectl logs), then set the annotation keystone.openstack.org/retry to a new value",
-            ),
+            Self::Backup => (Reason::BackupFailed, "look at the claim and the image of spec.upgrade.backup"),
+            _ => (Reason::JobFailed, "look at its log (kubectl logs)"),
         }
     }
 }
@@ -95,13 +89,16 @@ pub(crate) fn judge(scene: &Scene<'_>, task: Task) -> Progress {
     if let Some(condition) = holds(job, "Failed") {
         return Progress::Failed(explain(scene, &object, task, condition, &pods));
     }
+    if let Some(condition) = holds(job, "FailureTarget") {
+        return ending(&object, task, condition, &pods);
+    }
     if let Some(failure) = pods.iter().filter(|pod| !pod::is_over(pod)).find_map(|pod| pod::trouble(pod)) {
         return Progress::Failed(failure);
     }
     // Between two tries: what the last one said. The Job goes on by itself as long as it may. A pod that succeeded is no
     // try: its Job says so a moment later.
     if let (true, Some(text)) = (pods.iter().all(|pod| pod::has_failed(pod)), said(&pods)) {
-        return Progress::Failed(failure::explain(&object, &text, task.failure()));
+        return Progress::Failed(failure::explain(&object, &text, task.failure(), then(task, &pods)));
     }
     let waits = pods.iter().find_map(|pod| pod::unscheduled(pod));
     match waits {
@@ -112,6 +109,26 @@ pub(crate) fn judge(scene: &Scene<'_>, task: Task) -> Progress {
         Some(why) => Progress::Running(format!("{object} finds no node: {why}")),
         None => Progress::Running(format!("{object} runs")),
     }
+}
+
+/// Whether the Job goes on after what its pods did: what can be done only once is not repeated once it has begun.
+fn then(task: Task, pods: &[&DynamicObject]) -> Then {
+    let mut codes = pods
+        .iter()
+        .flat_map(|pod| items(pod, "status.containerStatuses"))
+        .filter_map(|status| json::get(status, "state.terminated.exitCode")?.as_i64());
+    let begun = codes.any(|code| code != i64::from(job_pod::NOT_BEGUN));
+    if task.runs_once() && begun { Then::Asked } else { Then::Again }
+}
+
+/// The Job has failed, and its pods are asked to end: a change that has begun may take its time. What they say has to be
+/// noted while they are there.
+fn ending(object: &str, task: Task, condition: &Value, pods: &[&DynamicObject]) -> Progress {
+    if let Some(text) = said(pods) {
+        return Progress::Failed(failure::explain(object, &text, task.failure(), Then::Asked));
+    }
+    let why = json::text(condition, "message").unwrap_or_default();
+    Progress::Running(format!("{object} was asked to end: {why}"))
 }
 
 /// The Job is not there (yet).
@@ -174,14 +191,18 @@ fn takes_precedence(scene: &Scene<'_>, other: &Other) -> bool {
 /// Why a Job failed.
 fn explain(scene: &Scene<'_>, object: &str, task: Task, condition: &Value, pods: &[&DynamicObject]) -> Failure {
     let text = said(pods).unwrap_or_default();
+    // The pods of a Job that took too long are gone with what they said.
+    let noted = scene.before.upgrade.as_ref().and_then(|upgrade| upgrade.failure.as_ref());
+    if let Some(noted) = noted.filter(|noted| text.is_empty() && noted.message.starts_with(&format!("{object}: "))) {
+        return failure::for_good(noted);
+    }
     let late = json::text(condition, "reason") == Some("DeadlineExceeded");
     let seconds = scene.spec.map(|spec| spec.upgrade.job_deadline_seconds).unwrap_or_default();
     let remedy = format!(
-        "it took longer than spec.upgrade.jobDeadlineSeconds ({seconds}): look at what it waited for, allow it more, and \
-         set the annotation keystone.openstack.org/retry to a new value"
+        "it took longer than spec.upgrade.jobDeadlineSeconds ({seconds}): look at what it waited for, or allow it more"
     );
     let otherwise = if late { (Reason::DeadlineExceeded, remedy.as_str()) } else { task.failure() };
-    failure::explain(object, &text, otherwise)
+    failure::explain(object, &text, otherwise, Then::Asked)
 }
 
 /// The pods of a Job.
@@ -309,10 +330,16 @@ pub(crate) fn name_of_step(scene: &Scene<'_>, upgrade: &UpgradeStatus) -> Option
     steps::task(upgrade.step).and_then(|task| job_name(scene, upgrade, task))
 }
 
-/// The name of a Job. That of `Verifying` depends on the pods that it asks: with others it is another one.
+/// The name of a Job. What it works on is part of it: a field that was corrected makes another Job, which finds the
+/// corrected one. A wish that cannot be read changes nothing.
 pub(super) fn job_name(scene: &Scene<'_>, upgrade: &UpgradeStatus, task: Task) -> Option<String> {
-    let pods = if task == Task::Verify { json!(verified_pods(scene)?) } else { Value::Null };
-    let tail = format!("-db-{task}-{}", hash(upgrade, task, &pods));
+    let Some(spec) = scene.spec else { return upgrade.job.clone() };
+    let inputs = match task {
+        Task::Verify => json!([spec.database, verified_pods(scene)?]),
+        Task::Backup => json!([spec.database, spec.upgrade.backup]),
+        _ => json!([spec.database]),
+    };
+    let tail = format!("-db-{task}-{}", hash(upgrade, task, &inputs));
     // The label that the Job controller makes of it has the length of a DNS label.
     let head: String = scene.world.name().chars().take(63_usize.saturating_sub(tail.len())).collect();
     Some(format!("{}{tail}", head.trim_end_matches(['-', '.'])))

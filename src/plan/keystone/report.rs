@@ -195,7 +195,11 @@ fn available(scene: &Scene<'_>, course: &Course, status: &KeystoneStatus) -> Ver
     if offline && stopped {
         return Verdict::no(Severity::Info, Reason::Requested, "stopped, as spec.upgrade.strategy Offline asks for");
     }
-    let text = format!("Deployment/{}: status.readyReplicas should be at least 1, is 0", scene.world.name());
+    let text = format!(
+        "Deployment/{}: status.readyReplicas should be at least 1, is 0: no pod can authenticate a user; look at their logs, \
+         and whether they reach the database of spec.database",
+        scene.world.name()
+    );
     Verdict::no(Severity::Warning, Reason::Error, text)
 }
 

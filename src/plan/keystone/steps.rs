@@ -42,10 +42,14 @@ pub(super) fn table<'a>(scene: &Scene<'a>) -> Table<'a> {
             verifying(),
             job(UpgradeStep::Contracting, schema_changes),
         ],
+        // Nobody uses the database while a person restores it; what was restored is looked at afterwards.
+        (_, Strategy::Offline) if returns(scene) => {
+            vec![stopping(), job(UpgradeStep::Preparing, |_| true), rolling_update(), verifying()]
+        }
         // Seed 002: stop, back up, change the schema, start. Nobody reads the schema while it shrinks.
         (_, Strategy::Offline) => vec![
             job(UpgradeStep::Preparing, |_| true),
-            Row { step: UpgradeStep::Stopping, needed: |_| true, judge: server::stopped, act: |_| Vec::new() },
+            stopping(),
             job(UpgradeStep::BackingUp, backs_up),
             job(UpgradeStep::Expanding, schema_changes),
             job(UpgradeStep::Migrating, schema_changes),
@@ -82,6 +86,11 @@ pub(super) fn is_stopped(scene: &Scene<'_>, step: UpgradeStep) -> bool {
         (Some(stopping), Some(step), Some(rolling)) => stopping <= step && step < rolling,
         _ => false,
     }
+}
+
+/// Whether it is the way back after a restore.
+pub(super) fn returns(scene: &Scene<'_>) -> bool {
+    matches!((scene.from(), scene.to()), (Some(from), Some(to)) if to.release < from.release)
 }
 
 fn strategy(scene: &Scene<'_>) -> Strategy {
@@ -122,6 +131,10 @@ pub(super) fn task(step: UpgradeStep) -> Option<Task> {
     })
 }
 
+fn stopping<'a>() -> Row<UpgradeStep, Scene<'a>, Action> {
+    Row { step: UpgradeStep::Stopping, needed: |_| true, judge: server::stopped, act: |_| Vec::new() }
+}
+
 fn rolling_update<'a>() -> Row<UpgradeStep, Scene<'a>, Action> {
     let judge = |scene: &Scene<'a>| scene.to().map_or(Progress::Done, |to| server::rollout(scene, to));
     Row { step: UpgradeStep::RollingUpdate, needed: |_| true, judge, act: |_| Vec::new() }
@@ -155,8 +168,8 @@ fn schema_changes(scene: &Scene<'_>) -> bool {
         schema
     };
     match (scene.from(), scene.to()) {
-        // The way back after a restore: the schema was found to be that of the old release.
-        (Some(from), Some(to)) if to.release < from.release => false,
+        // The schema was found to be that of the old release.
+        _ if returns(scene) => false,
         (Some(from), Some(to)) if to.release == from.release => schema != SchemaState::Current,
         _ => true,
     }

@@ -2,7 +2,7 @@
 
 use api::{
     condition::Reason,
-    keystone::{SkipLevel, UpgradeStatus},
+    keystone::{SchemaState, SkipLevel, UpgradeStatus},
     series::Series,
 };
 
@@ -180,15 +180,10 @@ fn during(running: &UpgradeStatus, to: Place, installed: Option<Place>, wanted: 
         refusal: Some(Refusal { reason: Reason::UpgradeTargetChanged, message }),
     };
     if wanted == from {
-        if running.contracted {
-            let message = format!(
-                "spec.image is {} again, and Contracting to {} has begun: the old release may not find its columns any \
-                 more; set spec.image to {}, or restore a backup once the upgrade is complete",
-                wanted.image, to.release, to.image
-            );
-            return changed(Course::Upgrade { from, to }, message);
-        }
-        return go(Course::Abort { from, to });
+        return match no_way_back(running, &from, &to) {
+            Some(message) => changed(Course::Upgrade { from, to }, message),
+            None => go(Course::Abort { from, to }),
+        };
     }
     if running.aborting {
         let message =
@@ -204,4 +199,22 @@ fn during(running: &UpgradeStatus, to: Place, installed: Option<Place>, wanted: 
         to.image, wanted.image, wanted.release
     );
     changed(Course::Upgrade { from, to }, message)
+}
+
+/// Why the image that is installed cannot simply come back, if it cannot.
+fn no_way_back(running: &UpgradeStatus, from: &Place, to: &Place) -> Option<String> {
+    if running.contracted {
+        return Some(format!(
+            "spec.image is {} again, and Contracting to {} has begun: the old release may not find its columns any more; \
+             set spec.image to {}, or restore a backup once the upgrade is complete",
+            from.image, to.release, to.image
+        ));
+    }
+    (to.release < from.release && running.schema == SchemaState::Current).then(|| {
+        format!(
+            "spec.image is {} again, and the schema was found to be that of {}: set spec.image to {}, and upgrade once the \
+             return is complete",
+            from.image, to.release, to.image
+        )
+    })
 }

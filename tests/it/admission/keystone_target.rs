@@ -50,6 +50,9 @@ fn statuses() -> Vec<Value> {
         upgrading("2025.1", "2025.2", json!({"expanded": true, "contracted": true})),
         upgrading("2025.1", "2025.2", json!({"expanded": true, "aborting": true})),
         upgrading("2025.2", "2026.1", json!({})),
+        upgrading("2025.2", "2025.1", json!({})),
+        upgrading("2025.2", "2025.1", json!({"schema": "Current"})),
+        upgrading("2025.2", "2025.1", json!({"schema": "Current", "contracted": true})),
         // Written by nobody: what cannot be read counts as absent.
         json!({"installedRelease": "master", "installedImage": "x:master"}),
     ]

@@ -2,21 +2,17 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::bail;
 use api::service;
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::{Api, Client, api::DynamicObject};
+use kube::{Client, api::DynamicObject};
 use serde_json::Value;
 use testbed::{
     Actors, Cluster, Node, Operator, Release, Script,
     cluster::{self, User, setup},
-    fixtures, operator, wait,
+    fixtures, operator,
 };
 
-use super::{
-    Args,
-    screen::{STUCK, Screen},
-};
+use super::{Args, screen::Screen};
 
 /// How many pods the real Keystone has.
 const REPLICAS: i32 = 2;
@@ -54,7 +50,7 @@ impl Ground {
             Self::Scripted(cluster) => cluster.namespace("openstack").await,
             Self::Real(node) => {
                 let namespace = node.namespace("openstack").await?;
-                screen.during("MariaDB and memcached", back(node, &namespace)).await?;
+                screen.during("MariaDB and memcached", node.back(&namespace)).await?;
                 Ok(namespace)
             }
         }
@@ -118,7 +114,7 @@ impl Ground {
             Self::Scripted(cluster) => {
                 let output = cluster.kubectl(args).await?;
                 let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-                if output.status.success() { Ok(text) } else { anyhow::bail!("kubectl {args:?}: {text}") }
+                if output.status.success() { Ok(text) } else { bail!("kubectl {args:?}: {text}") }
             }
             Self::Real(node) => node.kubectl(args).await,
         }
@@ -131,13 +127,4 @@ impl Ground {
             Self::Real(node) => node.kubeconfig(),
         }
     }
-}
-
-async fn back(node: &Node, namespace: &str) -> anyhow::Result<()> {
-    node.apply(namespace, fixtures::backing()).await?;
-    let api: Api<Deployment> = Api::namespaced(node.client().await?, namespace);
-    for name in ["mariadb", "memcached"] {
-        Box::pin(wait::condition(&api, name, "Available", "True", STUCK)).await.with_context(|| name.to_owned())?;
-    }
-    Ok(())
 }

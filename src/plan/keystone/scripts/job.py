@@ -5,8 +5,10 @@ import importlib.metadata
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +20,12 @@ CURRENT, EXPAND, CONTRACT = 0, 2, 4
 OPTIONS = "/run/keystone-operator/database.cnf"
 LOCK_WAIT = "Lock wait timeout exceeded"
 AHEAD = "Can't locate revision"
+# Seconds between two tries to get a lock: whoever waits behind us has a breath, and a long transaction its time.
+PAUSES = (2, 5, 10, 20, 30, 60)
+# Seconds that another try may take: what is ended by the deadline cannot say why it waited.
+TRY = 15
+# Set when the pod is asked to end: what runs runs to its end, and nothing more is begun.
+stopping = threading.Event()
 
 
 def end(code, text):
@@ -49,7 +57,7 @@ def wait_for_database():
     """A database that cannot be reached or does not let us in is found before anything is begun."""
     import pymysql
 
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 30
     while True:
         try:
             pymysql.connect(read_default_file=OPTIONS, database=os.environ["DB_NAME"], connect_timeout=5).close()
@@ -57,20 +65,22 @@ def wait_for_database():
         except pymysql.err.OperationalError as error:
             print(error, flush=True)
             # 2003 cannot connect, 2013 lost, 1040 too many connections: may pass.
-            if error.args[0] not in (2003, 2013, 1040) or time.monotonic() > deadline:
+            passes = error.args[0] in (2003, 2013, 1040)
+            if not passes or time.monotonic() > deadline or stopping.is_set():
                 end(NOT_BEGUN, str(error))
-        time.sleep(3)
+        stopping.wait(3)
 
 
 def change(*arguments):
     """A change of the schema: once, but for a lock that somebody held for too long."""
-    for pause in (5, 15, None):
+    last = time.monotonic() + int(os.environ["JOB_DEADLINE"]) - TRY
+    for pause in (*PAUSES, None):
         code, text = run("keystone-manage", "db_sync", *arguments)
         if code == 0:
             end(0, "")
-        if LOCK_WAIT not in text or pause is None:
+        again = LOCK_WAIT in text and pause is not None and time.monotonic() + pause < last
+        if not again or stopping.wait(pause):
             end(1, essence(text))
-        time.sleep(pause)
 
 
 def repeatable(*command):
@@ -159,6 +169,7 @@ TASKS = {
 }
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     if sys.argv[1] != "verify":
         wait_for_database()
     TASKS[sys.argv[1]]()

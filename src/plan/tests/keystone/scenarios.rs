@@ -97,6 +97,8 @@ fn a_backup_is_on_record_before_the_schema_changes() {
     assert_eq!(container["image"], "mariadb:10.11");
     let env = container["env"].as_array().unwrap().iter().find(|env| env["name"] == "BACKUP_PATH").unwrap();
     assert_eq!(env["value"], json!(reference.path));
+    sim.settle();
+    assert_eq!(sim.world.keystone.status.history.last().unwrap().backup.as_ref(), Some(&reference));
 }
 
 #[rstest]
@@ -154,18 +156,29 @@ fn a_schema_that_an_aborted_upgrade_left_ahead_does_not_stop_a_patch() {
     assert_eq!(sim.world.keystone.status.schema_release.as_deref(), Some("2026.1"), "it still is");
 }
 
-#[test]
-fn the_return_after_a_restore_is_verified() {
+#[rstest]
+fn the_return_after_a_restore_is_verified(#[values(Strategy::Online, Strategy::Offline)] strategy: Strategy) {
     let mut sim = Sim::installed(NEW);
     sim.ran.clear();
-    sim.spec(|spec| spec.upgrade.restored_release = Some("2025.2".into()));
+    sim.spec(|spec| {
+        spec.upgrade.restored_release = Some("2025.2".into());
+        spec.upgrade.strategy = strategy;
+    });
     sim.jobs.insert("check", Behaviour::Succeeds(json!({"check": 1, "version": "28.1.0", "ahead": true}).to_string()));
     sim.image(OLD).settle();
-    assert!(sim.condition("Degraded").1.contains("newer than the image"), "{:?}", sim.condition("Degraded"));
+    let (degraded, message) = sim.condition("Degraded");
+    assert!(degraded && message.contains("restore the database from a backup of 2025.2, then set"), "{message}");
+    let serving = if strategy == Strategy::Offline { 0 } else { 3 };
+    assert_eq!(sim.world.keystone.status.ready_replicas, serving, "offline nobody uses what is being restored");
     sim.jobs.insert("check", Behaviour::Succeeds(json!({"check": 0, "version": "28.1.0", "ahead": false}).to_string()));
-    sim.retry("1").settle();
-    assert_eq!(sim.tasks(), ["check", "check", "verify"]);
+    sim.retry("1").until("RollingUpdate");
+    // What was restored is no place for the newer one.
+    sim.image(NEW).pass();
+    assert!(sim.condition("TargetReleaseValid").1.contains("set spec.image to quay.io/keystone:2025.2, and upgrade"));
+    sim.image(OLD).settle();
+    assert_eq!(sim.tasks()[..3], ["check", "check", "verify"]);
     assert_eq!(sim.world.keystone.status.installed_image.as_deref(), Some(OLD));
+    assert!(sim.condition("Available").0);
 }
 
 #[test]

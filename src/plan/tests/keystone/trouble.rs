@@ -1,7 +1,9 @@
 //! What goes wrong, and what is said about it.
 
+use api::keystone::Backup;
 use plan::keystone::Other;
 use rstest::rstest;
+use serde_json::json;
 
 use super::sim::{Behaviour, NEW, OLD, Sim, spec};
 
@@ -52,14 +54,68 @@ fn what_waits_for_a_person_goes_on_by_itself_when_it_is_there() {
 }
 
 #[test]
+fn a_field_that_was_corrected_is_used_at_once() {
+    let mut sim = Sim::new(OLD);
+    sim.jobs.insert("sync", Behaviour::Fails("(2003, \"Can't connect to MySQL server on 'db'\")".into()));
+    sim.settle();
+    assert!(sim.condition("Degraded").1.contains("spec.database.host"), "{:?}", sim.condition("Degraded"));
+    sim.jobs.clear();
+    sim.spec(|spec| spec.database.host = Some("mariadb".into())).settle();
+    assert_eq!(sim.world.keystone.status.installed_image.as_deref(), Some(OLD));
+
+    let backup = |claim: &str| Some(Backup { claim_name: claim.into(), image: "mariadb:10.11".into() });
+    sim.jobs.insert("backup", Behaviour::Hangs);
+    sim.spec(|spec| spec.upgrade.backup = backup("bakcups")).image(NEW).settle();
+    sim.jobs.clear();
+    sim.spec(|spec| spec.upgrade.backup = backup("backups")).settle();
+    let status = &sim.world.keystone.status;
+    assert_eq!(status.installed_image.as_deref(), Some(NEW));
+    assert_eq!(status.history.last().unwrap().backup.as_ref().unwrap().claim_name, "backups");
+}
+
+#[test]
 fn a_job_that_hangs_ends_at_its_deadline() {
     let mut sim = Sim::installed(OLD);
     sim.jobs.insert("migrate", Behaviour::Hangs);
     sim.image(NEW).settle();
-    let job = sim.world.keystone.status.upgrade.as_ref().unwrap().job.clone().unwrap();
+    let upgrade = sim.world.keystone.status.upgrade.clone().unwrap();
+    let job = upgrade.job.unwrap();
+    // First its pods are asked to end; a change that has begun takes its time.
+    let asked = json!([{"type": "FailureTarget", "status": "True", "message": "longer than its deadline"}]);
+    sim.edit("Job", &job, |job| job["status"] = json!({"conditions": asked}));
+    sim.pass();
+    let message = sim.world.keystone.status.upgrade.as_ref().unwrap().message.clone();
+    assert_eq!(message, format!("Job/{job} was asked to end: longer than its deadline"));
+    sim.edit("Job", &job, |job| job["status"] = json!({}));
     sim.deadline(&job);
     sim.settle();
     assert!(sim.condition("Degraded").1.contains("spec.upgrade.jobDeadlineSeconds"), "{:?}", sim.condition("Degraded"));
+}
+
+#[rstest]
+#[case::harmless("check", 1, "; it is tried again")]
+#[case::not_begun("expand", 75, "; it is tried again")]
+#[case::begun("expand", 1, "; then set the annotation")]
+fn what_a_job_said_is_remembered_when_its_pods_are_gone(
+    #[case] task: &'static str,
+    #[case] code: i32,
+    #[case] then: &str,
+) {
+    let mut sim = Sim::installed(OLD);
+    sim.jobs.insert(task, Behaviour::Hangs);
+    sim.image(NEW).settle();
+    let job = sim.world.keystone.status.upgrade.as_ref().unwrap().job.clone().unwrap();
+    let ended = json!({"exitCode": code, "message": "(2003, \"Can't connect\")", "finishedAt": "2026-01-01T00:00:00Z"});
+    let failed = json!({"phase": "Failed", "containerStatuses": [{"state": {"terminated": ended}}]});
+    let pod = sim.pods_of(&job).remove(0);
+    sim.edit("Pod", &pod, |pod| pod["status"] = failed);
+    sim.pass();
+    assert!(sim.condition("Degraded").1.contains(then), "{:?}", sim.condition("Degraded"));
+    sim.deadline(&job);
+    sim.settle();
+    assert_eq!(sim.pods_of(&job), Vec::<String>::new());
+    let message = sim.condition("Degraded").1;
+    assert!(message.contains("(2003,") && message.contains("; then set the annotation"), "{message}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(in super::super) fn policy() -> Policy {
             "object.?spec.?image != oldObject.?spec.?image || object.?spec.?release != oldObject.?spec.?release",
         )],
         variables,
-        rules: vec![not_lower(), legal_path(), not_contracted(), not_returning(), same_target()],
+        rules: vec![not_lower(), legal_path(), not_contracted(), not_restored(), not_returning(), same_target()],
         action: Action::Deny,
     }
 }
@@ -58,6 +58,12 @@ fn facts() -> Vec<Named> {
         ("midway", "variables.running && variables.release != ''".to_owned()),
         ("aborting", "oldObject.?status.?upgrade.?aborting.orValue(false)".to_owned()),
         ("contracted", "oldObject.?status.?upgrade.?contracted.orValue(false)".to_owned()),
+        (
+            "isRestored",
+            "variables.running && variables.toRelease < variables.installedRelease &&\n\
+             oldObject.?status.?upgrade.?schema.orValue('') == 'Current'"
+                .to_owned(),
+        ),
     ]
     .map(|(name, expression)| Named::new(name, expression))
     .into()
@@ -98,6 +104,15 @@ fn not_contracted() -> Rule {
         "'spec.image is ' + variables.image + ' again, and Contracting to ' + variables.toRelease\n\
          + ' has begun: the old release may not find its columns any more; set spec.image to ' + variables.toImage\n\
          + ', or restore a backup once the upgrade is complete'",
+    )
+}
+
+fn not_restored() -> Rule {
+    rule(
+        "!variables.midway || !variables.isInstalled || variables.contracted || !variables.isRestored",
+        "spec.image: the schema is that of the release before",
+        "'spec.image is ' + variables.image + ' again, and the schema was found to be that of ' + variables.toRelease\n\
+         + ': set spec.image to ' + variables.toImage + ', and upgrade once the return is complete'",
     )
 }
 
