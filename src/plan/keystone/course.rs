@@ -194,7 +194,7 @@ fn stay<'a>(scene: &Scene<'a>, running: &UpgradeStatus, table: &steps::Table<'a>
     let upgrade = with_failure(scene, upgrade, failure.as_ref());
     let mut actions = jobs::leftovers(scene);
     actions.extend(machine::act(table, running.step, scene));
-    Course { upgrade: Some(upgrade), failure, actions, ..Course::resting() }
+    Course { upgrade: Some(upgrade), failure, actions, next: server::next_look(scene), ..Course::resting() }
 }
 
 /// Puts the failure on record, with the time when it was seen first.

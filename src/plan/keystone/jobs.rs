@@ -142,8 +142,9 @@ fn absent(scene: &Scene<'_>, object: &str, task: Task) -> Progress {
     if let Some(failure) = obstacle(scene, task) {
         return Progress::Failed(failure);
     }
-    if let Some(message) = reader(scene, task) {
-        return Progress::Running(message);
+    let readers = reader(scene, task);
+    if readers != Progress::Done {
+        return readers;
     }
     match writers(scene, None).next() {
         Some(writer) if task.writes() => Progress::Running(format!("{object} waits for {writer}")),
@@ -167,8 +168,8 @@ fn obstacle(scene: &Scene<'_>, task: Task) -> Option<Failure> {
 }
 
 /// Who still reads what contract drops: somebody may have brought old pods back after they were gone.
-fn reader(scene: &Scene<'_>, task: Task) -> Option<String> {
-    if task == Task::Contract { server::old_pods(scene) } else { None }
+fn reader(scene: &Scene<'_>, task: Task) -> Progress {
+    if task == Task::Contract { server::drained(scene) } else { Progress::Done }
 }
 
 /// Whether another `Keystone` uses the same database, and was there first.
@@ -231,7 +232,7 @@ pub(crate) fn create(scene: &Scene<'_>, task: Task) -> Vec<Action> {
     let Some(name) = job_name(scene, upgrade, task) else { return Vec::new() };
     let there = scene.world.object(&JOB, &name).is_some();
     let blocked = task.writes() && writers(scene, Some(&name)).next().is_some();
-    if there || blocked || obstacle(scene, task).is_some() || reader(scene, task).is_some() {
+    if there || blocked || obstacle(scene, task).is_some() || reader(scene, task) != Progress::Done {
         return Vec::new();
     }
     let labels = [(RECORD, record(upgrade))];

@@ -5,6 +5,7 @@ use api::{
     condition::Reason,
     keystone::{Autoscaling, KeystoneSpec, Strategy, UpgradeStatus},
 };
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
@@ -254,15 +255,56 @@ pub(crate) fn stopped(scene: &Scene<'_>) -> Progress {
     if live(scene).and_then(|live| field(live, "spec.replicas")).and_then(Value::as_i64).is_some_and(|left| left > 0) {
         return Progress::Running(format!("{object}: spec.replicas should be 0"));
     }
-    let left: Vec<&str> = pods(scene).filter(|pod| !pod::is_over(pod)).map(name).collect();
-    if left.is_empty() { Progress::Done } else { Progress::Running(format!("Pod/{} still runs", left.join(", Pod/"))) }
+    let left: Vec<&DynamicObject> = pods(scene).filter(|pod| !pod::is_over(pod)).collect();
+    if left.is_empty() {
+        return Progress::Done;
+    }
+    overdue(scene, &left).unwrap_or_else(|| Progress::Running(format!("{} still runs", list(&left))))
 }
 
 /// The pods that do not have the image on the way yet, terminating ones included.
-pub(crate) fn old_pods(scene: &Scene<'_>) -> Option<String> {
-    let to = scene.to()?;
-    let old: Vec<&str> = pods(scene).filter(|pod| !pod::is_over(pod) && !has_image(pod, &to.image)).map(name).collect();
-    (!old.is_empty()).then(|| format!("Pod/{} of another image is not gone yet", old.join(", Pod/")))
+fn old_pods<'a>(scene: &'a Scene<'_>) -> Vec<&'a DynamicObject> {
+    let Some(to) = scene.to() else { return Vec::new() };
+    pods(scene).filter(|pod| !pod::is_over(pod) && !has_image(pod, &to.image)).collect()
+}
+
+/// Whether the last pod of another image is gone.
+pub(crate) fn drained(scene: &Scene<'_>) -> Progress {
+    let old = old_pods(scene);
+    if old.is_empty() {
+        return Progress::Done;
+    }
+    overdue(scene, &old)
+        .unwrap_or_else(|| Progress::Running(format!("{} of another image is not gone yet", list(&old))))
+}
+
+fn list(pods: &[&DynamicObject]) -> String {
+    format!("Pod/{}", pods.iter().map(|pod| name(pod)).collect::<Vec<_>>().join(", Pod/"))
+}
+
+/// How long after its grace a pod may still be there before a person should look.
+const OVERDUE: SignedDuration = SignedDuration::from_mins(1);
+
+/// Since when a pod should be gone: its deletion timestamp includes its grace.
+fn due(pod: &DynamicObject) -> Option<Timestamp> {
+    pod.metadata.deletion_timestamp.as_ref()?.0.checked_add(OVERDUE).ok()
+}
+
+/// A pod that should have ended long ago: nobody else will say that its node does not answer.
+fn overdue(scene: &Scene<'_>, pods: &[&DynamicObject]) -> Option<Progress> {
+    let pod = pods.iter().find(|pod| due(pod).is_some_and(|due| due <= scene.world.now))?;
+    let node = field(pod, "spec.nodeName").and_then(Value::as_str).unwrap_or_default();
+    let (namespace, name) = (&scene.world.namespace, name(pod));
+    let text = format!(
+        "Pod/{name} was asked to end and is still there: Node/{node} does not answer; bring it back, or, when it is certain \
+         that nothing runs there any more, kubectl -n {namespace} delete pod {name} --force"
+    );
+    Some(failed(Reason::DeadlineExceeded, text))
+}
+
+/// When to look whether a pod that was asked to end is overdue.
+pub(crate) fn next_look(scene: &Scene<'_>) -> Option<Timestamp> {
+    pods(scene).filter_map(due).filter(|due| *due > scene.world.now).min()
 }
 
 /// The pods that are ready to serve with that image: name and address, in the order of their names.

@@ -142,13 +142,13 @@ fn rolling_update<'a>() -> Row<UpgradeStep, Scene<'a>, Action> {
 
 /// The Job is made only when the last old pod is gone: contract must find nobody who reads what it drops.
 fn verifying<'a>() -> Row<UpgradeStep, Scene<'a>, Action> {
-    let judge = |scene: &Scene<'a>| match server::old_pods(scene) {
-        Some(message) => Progress::Running(message),
-        None => jobs::judge(scene, Task::Verify),
+    let judge = |scene: &Scene<'a>| match server::drained(scene) {
+        Progress::Done => jobs::judge(scene, Task::Verify),
+        waits => waits,
     };
-    let act = |scene: &Scene<'a>| match server::old_pods(scene) {
-        Some(_) => Vec::new(),
-        None => jobs::create(scene, Task::Verify),
+    let act = |scene: &Scene<'a>| match server::drained(scene) {
+        Progress::Done => jobs::create(scene, Task::Verify),
+        _ => Vec::new(),
     };
     Row { step: UpgradeStep::Verifying, needed: |_| true, judge, act }
 }

@@ -1,6 +1,6 @@
 //! What goes wrong, and what is said about it.
 
-use api::keystone::Backup;
+use api::keystone::{Backup, Strategy};
 use plan::keystone::Other;
 use rstest::rstest;
 use serde_json::json;
@@ -197,4 +197,25 @@ fn nothing_is_decided_while_pods_cannot_be_read() {
     sim.world.kinds.insert("Pod.".into(), pods);
     sim.settle();
     assert!(sim.condition("Ready").0);
+}
+
+#[rstest]
+fn a_pod_that_never_ends_is_said_after_its_grace(#[values(Strategy::Online, Strategy::Offline)] strategy: Strategy) {
+    let mut sim = Sim::installed(OLD);
+    sim.spec(|spec| spec.upgrade.strategy = strategy);
+    sim.lingering = true;
+    sim.image(NEW).settle();
+    let message = sim.world.keystone.status.upgrade.as_ref().unwrap().message.clone();
+    assert!(message.starts_with("Pod/api-") && !sim.condition("Degraded").0, "{message}");
+    let next = sim.pass().next.expect("nothing else will ask for a pass");
+    assert!(next > sim.world.now);
+    sim.world.now = next;
+    sim.settle();
+    let (degraded, message) = sim.condition("Degraded");
+    assert!(degraded && message.contains("does not answer") && message.contains(" --force"), "{message}");
+    assert!(!sim.tasks().iter().any(|task| task == "contract"), "somebody may still read");
+    sim.lingering = false;
+    sim.settle();
+    assert_eq!(sim.world.keystone.status.installed_image.as_deref(), Some(NEW));
+    assert!(!sim.condition("Degraded").0);
 }
