@@ -12,6 +12,7 @@
 //! | RollingUpdate | RollingUpdate | the Deployment with the new image | every pod is new and ready |
 //! | Verifying | RollingUpdate | a Job: a token of one pod, validated by another | no old pod is left, and it succeeded |
 //! | Contracting | Contracting | a Job: `db_sync --contract` | it succeeded |
+//! | Bootstrapping | Contracting | a Job: `bootstrap`, for the roles that a new release adds | it succeeded |
 
 use api::keystone::{SchemaState, Strategy, UpgradePhase, UpgradeStep};
 
@@ -41,6 +42,7 @@ pub(super) fn table<'a>(scene: &Scene<'a>) -> Table<'a> {
             rolling_update(),
             verifying(),
             job(UpgradeStep::Contracting, schema_changes),
+            job(UpgradeStep::Bootstrapping, moves_on),
         ],
         // Nobody uses the database while a person restores it; what was restored is looked at afterwards.
         (_, Strategy::Offline) if returns(scene) => {
@@ -56,6 +58,7 @@ pub(super) fn table<'a>(scene: &Scene<'a>) -> Table<'a> {
             job(UpgradeStep::Contracting, schema_changes),
             rolling_update(),
             verifying(),
+            job(UpgradeStep::Bootstrapping, moves_on),
         ],
     }
 }
@@ -66,7 +69,8 @@ pub(super) fn phase(step: UpgradeStep) -> Option<UpgradePhase> {
         UpgradeStep::Expanding => Some(UpgradePhase::Expanding),
         UpgradeStep::Migrating => Some(UpgradePhase::Migrating),
         UpgradeStep::RollingUpdate | UpgradeStep::Verifying => Some(UpgradePhase::RollingUpdate),
-        UpgradeStep::Contracting => Some(UpgradePhase::Contracting),
+        // Seed 000 has no name for what comes after it.
+        UpgradeStep::Contracting | UpgradeStep::Bootstrapping => Some(UpgradePhase::Contracting),
         _ => None,
     }
 }
@@ -91,6 +95,13 @@ pub(super) fn is_stopped(scene: &Scene<'_>, step: UpgradeStep) -> bool {
 /// Whether it is the way back after a restore.
 pub(super) fn returns(scene: &Scene<'_>) -> bool {
     matches!((scene.from(), scene.to()), (Some(from), Some(to)) if to.release < from.release)
+}
+
+/// Whether a newer release comes: it may know roles that the old one did not make. Bootstrap also sets the
+/// administrator's password, which would revoke tokens if it were another one; a token that was issued with it has just
+/// verified the pods.
+fn moves_on(scene: &Scene<'_>) -> bool {
+    matches!((scene.from(), scene.to()), (Some(from), Some(to)) if to.release > from.release)
 }
 
 fn strategy(scene: &Scene<'_>) -> Strategy {

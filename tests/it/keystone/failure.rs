@@ -131,6 +131,7 @@ async fn a_killed_operator_resumes_in_every_step() {
     }
     scene.installed(&image(NEW_TAG)).await;
     let jobs = scene.jobs().await;
-    let expected = ["check", "expand", "migrate", "verify", "contract"].map(|task| format!("keystone-db-{task}"));
+    let expected =
+        ["check", "expand", "migrate", "verify", "contract", "bootstrap"].map(|task| format!("keystone-db-{task}"));
     assert!(jobs.ends_with(&expected), "{jobs:?}");
 }

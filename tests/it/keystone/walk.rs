@@ -83,7 +83,8 @@ async fn an_upgrade_goes_through_every_step_and_the_api_serves_in_each() {
     let last = status.history.last().unwrap();
     assert_eq!((last.from.as_str(), last.to.as_str()), (image(OLD_TAG).as_str(), image(NEW_TAG).as_str()));
     assert_eq!(last.result, UpgradeResult::Completed);
-    let expected = ["check", "expand", "migrate", "verify", "contract"].map(|task| format!("keystone-db-{task}"));
+    let expected =
+        ["check", "expand", "migrate", "verify", "contract", "bootstrap"].map(|task| format!("keystone-db-{task}"));
     assert!(scene.jobs().await.ends_with(&expected), "{:?}", scene.jobs().await);
     for reason in
         ["UpgradeInitiated", "ExpandComplete", "MigrateComplete", "DeploymentRolloutComplete", "UpgradeComplete"]

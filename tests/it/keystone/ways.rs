@@ -18,23 +18,23 @@ const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef012
 #[case::patch(json!({"image": {"tag": "2025.1-p1"}}), 0, "2025.1", &["check", "verify"])]
 #[case::patch_with_schema(json!({"image": {"tag": "2025.1-p1"}}), 2, "2025.1", &["check", "expand", "migrate", "verify", "contract"])]
 // Another release runs every phase, whatever the check says.
-#[case::next(json!({"image": {"tag": "2025.2"}}), 0, "2025.2", &["check", "expand", "migrate", "verify", "contract"])]
+#[case::next(json!({"image": {"tag": "2025.2"}}), 0, "2025.2", &["check", "expand", "migrate", "verify", "contract", "bootstrap"])]
 #[case::slurp(
     json!({"image": {"tag": "2026.1"}, "upgrade": {"skipLevel": "SLURP"}}), 2, "2026.1",
-    &["check", "expand", "migrate", "verify", "contract"]
+    &["check", "expand", "migrate", "verify", "contract", "bootstrap"]
 )]
 #[case::digest(
     json!({"image": {"tag": null, "digest": DIGEST}, "release": "2025.2"}), 2, "2025.2",
-    &["check", "expand", "migrate", "verify", "contract"]
+    &["check", "expand", "migrate", "verify", "contract", "bootstrap"]
 )]
 #[case::backup(
     json!({"image": {"tag": "2025.2"}, "upgrade": {"backup": {"claimName": "backups", "image": "registry.example.com/mariadb:11"}}}),
-    2, "2025.2", &["check", "backup", "expand", "migrate", "verify", "contract"]
+    2, "2025.2", &["check", "backup", "expand", "migrate", "verify", "contract", "bootstrap"]
 )]
 // Seed 002: nobody reads the schema while it shrinks.
 #[case::offline(
     json!({"image": {"tag": "2025.2"}, "upgrade": {"strategy": "Offline"}}), 2, "2025.2",
-    &["check", "expand", "migrate", "contract", "verify"]
+    &["check", "expand", "migrate", "contract", "verify", "bootstrap"]
 )]
 // Seed 000's recovery, after the database was restored.
 #[case::restored(json!({"image": {"tag": "2024.2"}, "upgrade": {"restoredRelease": "2024.2"}}), 0, "2024.2", &["check", "verify"])]

@@ -25,13 +25,13 @@ fn an_upgrade_from_the_first_to_the_last_step() {
     sim.ran.clear();
     sim.notes.clear();
     sim.image(NEW).settle();
-    assert_eq!(sim.tasks(), ["check", "expand", "migrate", "verify", "contract"]);
+    assert_eq!(sim.tasks(), ["check", "expand", "migrate", "verify", "contract", "bootstrap"]);
     let status = &sim.world.keystone.status;
     assert_eq!(status.installed_image.as_deref(), Some(NEW));
     assert_eq!((&status.target_release, &status.upgrade, &status.upgrade_phase), (&None, &None, &None));
     assert!(sim.condition("Ready").0, "{:?}", sim.condition("Ready"));
     assert_eq!(sim.names("ConfigMap").len(), 2, "the old configuration is gone: {:?}", sim.names("ConfigMap"));
-    assert_eq!(sim.names("Job").len(), 5, "the Jobs of the upgrade stay as evidence");
+    assert_eq!(sim.names("Job").len(), 6, "the Jobs of the upgrade stay as evidence");
     let said: Vec<_> = sim.notes.iter().map(|note| note.split(':').next().unwrap()).collect();
     for reason in
         ["UpgradeInitiated", "ExpandComplete", "MigrateComplete", "DeploymentRolloutComplete", "UpgradeComplete"]
@@ -79,7 +79,7 @@ fn offline_nobody_runs_while_the_schema_changes() {
         let done = sim.tasks().contains(&"contract".to_owned());
         assert!(!writes || done || !sim.names("Pod").iter().any(|pod| pod.starts_with("api-")));
     }
-    assert_eq!(sim.tasks(), ["check", "backup", "expand", "migrate", "contract", "verify"]);
+    assert_eq!(sim.tasks(), ["check", "backup", "expand", "migrate", "contract", "verify", "bootstrap"]);
     assert_eq!(sim.world.keystone.status.ready_replicas, 3);
     assert!(sim.condition("Ready").0);
 }
@@ -117,7 +117,7 @@ fn an_upgrade_is_aborted_before_contract(
     // And it can be tried again; what ran before does not count.
     sim.ran.clear();
     sim.image(NEW).settle();
-    assert_eq!(sim.tasks(), ["check", "expand", "migrate", "verify", "contract"]);
+    assert_eq!(sim.tasks(), ["check", "expand", "migrate", "verify", "contract", "bootstrap"]);
     assert_eq!(sim.world.keystone.status.schema_release, None);
 }
 
