@@ -177,6 +177,9 @@ fn ready(scene: &Scene<'_>, course: &Course, failure: Option<&Failure>) -> Verdi
     match &scene.target.course {
         target::Course::Steady { at } => match server::rollout(scene, at) {
             Progress::Done => Verdict::yes(format!("{} is installed", at.image)),
+            Progress::Running(_) if server::scales(scene) => {
+                Verdict::yes(format!("{} is installed; the number of pods follows the load", at.image))
+            }
             Progress::Running(message) => Verdict::no(Severity::Info, Reason::Requested, message),
             Progress::Failed(failure) => Verdict::no(Severity::Warning, failure.reason, failure.message),
         },

@@ -197,6 +197,17 @@ pub(crate) fn rollout(scene: &Scene<'_>, to: &Place) -> Progress {
     }
 }
 
+/// Whether every pod is as it shall be and enough of them serve, and only their number follows the load.
+pub(crate) fn scales(scene: &Scene<'_>) -> bool {
+    let Some((spec, live)) = scene.spec.filter(|spec| spec.autoscaling.is_some()).zip(live(scene)) else {
+        return false;
+    };
+    let number = |path: &str| field(live, path).and_then(Value::as_i64).unwrap_or(0);
+    number("status.observedGeneration") == live.metadata.generation.unwrap_or_default()
+        && number("status.updatedReplicas") == number("status.replicas")
+        && number("status.readyReplicas") >= i64::from(minimum(spec))
+}
+
 fn failed(reason: Reason, message: String) -> Progress {
     Progress::Failed(Failure { reason, message })
 }

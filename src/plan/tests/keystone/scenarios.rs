@@ -202,6 +202,13 @@ fn the_autoscaler_takes_over_and_gives_back() {
     assert!(sim.find("HorizontalPodAutoscaler", "keystone").is_some());
     // The autoscaler writes: nobody writes against it, not even while the pods are replaced.
     sim.scale(7);
+    sim.pass();
+    // The Deployment controller answers: pods are being made.
+    for _ in 0..4 {
+        sim.cluster();
+        sim.pass();
+        assert!(sim.condition("Ready").0, "more pods than there were are no trouble: {:?}", sim.condition("Ready"));
+    }
     sim.settle();
     sim.image(NEW).settle();
     assert_eq!(replicas(&sim), Some(json!(7)));
