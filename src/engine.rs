@@ -13,6 +13,7 @@
 mod backoff;
 mod cache;
 mod events;
+mod pace;
 mod pass;
 mod queue;
 mod watch;

@@ -13,7 +13,13 @@ use kube::Client;
 use tokio::sync::watch;
 
 use super::{
-    Cache, Controller, Intent, Write, backoff::Backoff, cache::is_same, events::Events, watch::slim, write::Status,
+    Cache, Controller, Intent, Write,
+    backoff::Backoff,
+    cache::is_same,
+    events::Events,
+    pace::{Pace, Patience},
+    watch::slim,
+    write::Status,
 };
 use crate::{client::CallError, leader::Leading};
 
@@ -28,8 +34,8 @@ pub(super) struct Passes<C> {
     pub(super) stopping: watch::Receiver<bool>,
     /// What passes over a namespace leave to the next one. They never overlap.
     pub(super) memories: Mutex<HashMap<String, Memory>>,
-    /// When any pass acted last.
-    pub(super) acted: Mutex<Option<Instant>>,
+    /// What keeps reports that can wait out of the way of others.
+    pub(super) pace: Pace,
 }
 
 /// What a pass over a namespace leaves to the next one.
@@ -37,24 +43,8 @@ pub(super) struct Passes<C> {
 pub(super) struct Memory {
     /// The writes that failed.
     backoff: Backoff,
-    /// Until when reports that can wait do: some time after the last report that came at its own time.
-    window: Option<Instant>,
-    /// Since when one waits.
-    waiting: Option<Instant>,
-}
-
-impl Memory {
-    /// Until when a report that can wait does: until the window ends, and until nothing that is `urgent` elsewhere needs
-    /// the API server more, but not for ever.
-    fn wait(&self, now: Instant, urgent: Option<Instant>) -> Option<Instant> {
-        let latest = self.waiting.unwrap_or(now) + LONGEST;
-        self.window.max(urgent).map(|end| end.min(latest)).filter(|end| *end > now)
-    }
-
-    /// A report was made: the next one that can wait takes what follows soon with it.
-    fn reported(&mut self, now: Instant) {
-        self.window = self.window.filter(|end| *end > now).or(Some(now + FOLD));
-    }
+    /// The reports that wait.
+    patience: Patience,
 }
 
 /// When to look again.
@@ -84,7 +74,7 @@ impl<C: Controller> Passes<C> {
     async fn pass(&self, namespace: &str, memory: &mut Memory) -> Again {
         for _ in 0..ROUNDS {
             let intents = self.decide(namespace, &memory.backoff);
-            let mut round = Round::new(intents, memory, Instant::now(), self.urgent());
+            let mut round = Round::new(intents, &mut memory.patience, &self.pace, Instant::now());
             if round.unsaid.is_empty() {
                 return round.again(self.act(namespace, &round, &mut memory.backoff).await);
             }
@@ -92,7 +82,7 @@ impl<C: Controller> Passes<C> {
             for statuses in std::mem::take(&mut round.unsaid) {
                 outcomes.add(self.report(namespace, statuses, &mut memory.backoff).await);
             }
-            memory.reported(Instant::now());
+            memory.patience.reported(Instant::now());
             // The cache has the answers: the next plan starts from what is on record now.
             if !outcomes.written {
                 // What is not remembered must not be done; what is, does not wait for it.
@@ -114,7 +104,7 @@ impl<C: Controller> Passes<C> {
         let due = round.writes.iter().map(|write| (write, write.key())).filter(|(_, key)| backoff.may_try(key, start));
         let due: Vec<_> = due.map(|(write, key)| self.make(namespace, write, key)).collect();
         if !due.is_empty() {
-            *self.acted.lock().unwrap_or_else(PoisonError::into_inner) = Some(start);
+            self.pace.acts(start);
         }
         let mut made = stream::iter(due).buffer_unordered(AT_ONCE);
         let mut outdated = None;
@@ -156,11 +146,6 @@ impl<C: Controller> Passes<C> {
             changed
         });
         (key, Some(made))
-    }
-
-    /// Until when the passes that act come first.
-    fn urgent(&self) -> Option<Instant> {
-        self.acted.lock().unwrap_or_else(PoisonError::into_inner).map(|acted| acted + FOLD)
     }
 
     fn may_act(&self) -> bool {
@@ -213,20 +198,11 @@ impl<C: Controller> Passes<C> {
     }
 
     fn put_memory(&self, namespace: String, memory: Memory) {
-        // A window that is over says as much as none.
-        let waiting = memory.waiting.is_some() || memory.window.is_some_and(|end| end > Instant::now());
-        if memory.backoff.next().is_some() || waiting {
+        if memory.backoff.next().is_some() || !memory.patience.is_over(Instant::now()) {
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace, memory);
         }
     }
 }
-
-/// How long after a report, or after a write in any namespace, the reports that can wait do: services that get ready one
-/// after the other are one report, and an update does not queue behind what a hundred other clouds have to say.
-const FOLD: std::time::Duration = std::time::Duration::from_secs(1);
-
-/// How long a report waits at most.
-const LONGEST: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How many writes of one namespace are under way at a time.
 const AT_ONCE: usize = 4;
@@ -253,21 +229,29 @@ struct Round {
 }
 
 impl Round {
-    fn new(intents: Vec<Intent>, memory: &mut Memory, now: Instant, urgent: Option<Instant>) -> Self {
+    fn new(intents: Vec<Intent>, patience: &mut Patience, pace: &Pace, now: Instant) -> Self {
         let mut round = Self { writes: Vec::new(), unsaid: Vec::new(), wanted: HashSet::new(), next: None };
-        let end = memory.wait(now, urgent);
-        let since = memory.waiting.take().unwrap_or(now);
+        let mut waits = false;
         for Intent { statuses, writes, next } in intents {
             round.wanted.extend(writes.iter().map(Write::key));
-            let (statuses, later) = due(statuses, !writes.is_empty(), end);
-            memory.waiting = memory.waiting.or(later.map(|_| since));
+            // Nothing depends on a report that no write follows and no Event goes with: only lines change.
+            let can_wait = |status: &Status| status.can_wait || (writes.is_empty() && status.events.is_empty());
+            let (patient, mut due): (Vec<_>, Vec<_>) = statuses.into_iter().partition(can_wait);
+            waits |= !patient.is_empty();
+            let later = if patient.is_empty() { None } else { patience.until(pace, now) };
+            if later.is_none() {
+                due.extend(patient);
+            }
             round.next = [round.next, later, next.map(instant_of)].into_iter().flatten().min();
-            if statuses.is_empty() {
+            if due.is_empty() {
                 round.writes.extend(writes);
             } else {
-                round.wanted.extend(statuses.iter().map(Status::key));
-                round.unsaid.push(statuses);
+                round.wanted.extend(due.iter().map(Status::key));
+                round.unsaid.push(due);
             }
+        }
+        if !waits {
+            patience.ends();
         }
         round
     }
@@ -275,17 +259,6 @@ impl Round {
     fn again(&self, again: Again) -> Again {
         Again { at: [self.next, again.at].into_iter().flatten().min() }
     }
-}
-
-/// Splits what is to be reported into what is due now and what can wait until `end`.
-fn due(statuses: Vec<Status>, acts: bool, end: Option<Instant>) -> (Vec<Status>, Option<Instant>) {
-    let Some(end) = end else { return (statuses, None) };
-    // Nothing depends on a report that no write follows and no Event goes with: only lines change.
-    let waits = |status: &Status| status.can_wait || (!acts && status.events.is_empty());
-    let all = statuses.len();
-    let due: Vec<Status> = statuses.into_iter().filter(|status| !waits(status)).collect();
-    let waiting = due.len() < all;
-    (due, waiting.then_some(end))
 }
 
 /// What became of the reports of a round.

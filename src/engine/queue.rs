@@ -20,6 +20,7 @@ use super::{
     Controller, Watched,
     cache::Cache,
     events::Events,
+    pace::Pace,
     pass::{Again, Passes},
     watch::Watches,
 };
@@ -64,7 +65,7 @@ pub async fn run<C: Controller>(controller: C, options: Options) {
         leading: leading.clone(),
         stopping: stopping.clone(),
         memories: Mutex::new(HashMap::new()),
-        acted: Mutex::new(None),
+        pace: Pace::default(),
     };
     Queue { cache, watched, changes, leading, stopping }.work(Arc::new(passes)).await;
     watching.abort();
