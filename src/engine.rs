@@ -25,7 +25,7 @@ use jiff::Timestamp;
 pub use cache::{Cache, Seen};
 pub use queue::{Options, run};
 pub(crate) use watch::read_once;
-pub use write::{Status, Write};
+pub use write::{Status, Urgency, Write};
 
 /// A kind that a controller watches.
 #[derive(Clone, Debug)]

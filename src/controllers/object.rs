@@ -6,7 +6,7 @@ use plan::release::{Meta, Objects, Root};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::engine::{Cache, Seen, Status};
+use crate::engine::{Cache, Seen, Status, Urgency};
 
 /// What the cache knows of a kind in a namespace.
 pub(super) fn objects(cache: &Cache, kind: &Kind, namespace: &str) -> Objects {
@@ -54,7 +54,7 @@ pub(super) fn status_write<T: Serialize + PartialEq>(kind: Kind, meta: &Meta, be
         name: meta.name.clone(),
         resource_version: meta.resource_version.clone(),
         status: serde_json::to_value(after).unwrap_or_default(),
-        can_wait: false,
+        urgency: Urgency::default(),
         events: Vec::new(),
     })
 }

@@ -8,6 +8,7 @@ use api::{
     dataplane::NODE_SET,
     manager,
     service::{self, Kind},
+    version::OpenStackVersionStatus,
 };
 use jiff::Timestamp;
 use plan::release::{About, Action, Bundle, Kinds, Plan, Surplus, World, kind_key, plan};
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::object::{event, meta, objects, root, status_write};
 use crate::client::Deadlines;
-use crate::engine::{Cache, Controller, Failures, Intent, Seen, Status, Watched, Write};
+use crate::engine::{Cache, Controller, Failures, Intent, Seen, Status, Urgency, Watched, Write};
 
 const VERSION: Kind =
     Kind { group: api::GROUP, version: api::API_VERSION, kind: "OpenStackVersion", plural: "openstackversions" };
@@ -142,11 +143,14 @@ fn intent(world: &World, plan: Plan) -> Intent {
     let Plan { statuses, actions, notes, next } = plan;
     let mut changed = Vec::new();
     if let (Some(root), Some(status)) = (&world.version, &statuses.version) {
-        changed.extend(status_write(VERSION, &root.meta, &root.status, status));
+        let urgency = if admits(&root.status) == admits(status) { Urgency::default() } else { Urgency::Now };
+        let write = status_write(VERSION, &root.meta, &root.status, status);
+        changed.extend(write.map(|write| Status { urgency, ..write }));
     }
     if let (Some(root), Some(status)) = (&world.control_plane, &statuses.control_plane) {
         let write = status_write(CONTROL_PLANE, &root.meta, &root.status, status);
-        changed.extend(write.map(|write| Status { can_wait: only_shows(&root.status, status), ..write }));
+        let urgency = if only_shows(&root.status, status) { Urgency::Later } else { Urgency::default() };
+        changed.extend(write.map(|write| Status { urgency, ..write }));
     }
     for (before, after) in world.surplus.iter().zip(&statuses.surplus) {
         let kind = if after.kind == VERSION.kind { VERSION } else { CONTROL_PLANE };
@@ -164,6 +168,13 @@ fn intent(world: &World, plan: Plan) -> Intent {
     }
     let writes = actions.into_iter().filter_map(|action| write(world, action)).collect();
     Intent { statuses: changed, writes, next }
+}
+
+/// What the admission policies read: what a person may ask for now.
+fn admits(status: &OpenStackVersionStatus) -> impl PartialEq + '_ {
+    let known: Vec<&String> = status.container_image_version_defaults.keys().collect();
+    let update = status.update.as_ref().map(|update| (&update.to, update.revertible));
+    (&status.available_version, &status.deployed_version, known, update)
 }
 
 /// Whether the two differ only in what the services say: not in what an `OpenStackVersion` that is created again takes

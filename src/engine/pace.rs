@@ -1,6 +1,7 @@
-//! When a report is made that nothing depends on: neither a write follows it, nor does an Event go with it.
+//! When a report is made that nothing depends on: neither a write follows it, nor does an Event go with it, nor does
+//! admission read it.
 //!
-//! It waits for what comes soon after it, for passes that act in any namespace, and for its turn. See `hack/adr/0006`.
+//! It waits for what comes soon after it, and for passes that act in any namespace. See `hack/adr/0006`.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -14,43 +15,26 @@ const FOLD: Duration = Duration::from_secs(1);
 /// How long it waits at most for others.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The time between two of them, when many namespaces have one at once.
-const EVERY: Duration = Duration::from_millis(20);
-
 /// What the namespaces share.
 #[derive(Default)]
 pub(super) struct Pace {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
     /// When any pass acted last.
-    acted: Option<Instant>,
-    /// The next turn that nobody has.
-    free: Option<Instant>,
+    acted: Mutex<Option<Instant>>,
 }
 
 impl Pace {
-    /// A pass acts.
+    /// A pass is about to act.
     pub(super) fn acts(&self, now: Instant) {
-        self.state().acted = Some(now);
+        *self.acted() = Some(now);
     }
 
     /// Until when the passes that act come first.
     fn urgent(&self) -> Option<Instant> {
-        self.state().acted.map(|acted| acted + FOLD)
+        self.acted().map(|acted| acted + FOLD)
     }
 
-    fn turn(&self, now: Instant) -> Instant {
-        let mut state = self.state();
-        let turn = state.free.map_or(now, |free| free.max(now));
-        state.free = Some(turn + EVERY);
-        turn
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn acted(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.acted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,24 +45,18 @@ pub(super) struct Patience {
     window: Option<Instant>,
     /// Since when one waits.
     since: Option<Instant>,
-    /// The turn it has.
-    turn: Option<Instant>,
 }
 
 impl Patience {
     /// Until when a report that can wait does; `None` when it is made now.
     pub(super) fn until(&mut self, pace: &Pace, now: Instant) -> Option<Instant> {
         let latest = *self.since.get_or_insert(now) + LONGEST;
-        let others = self.window.max(pace.urgent()).map(|end| end.min(latest));
-        if let Some(end) = others.filter(|end| *end > now) {
-            return Some(end);
-        }
-        Some(*self.turn.get_or_insert_with(|| pace.turn(now))).filter(|turn| *turn > now)
+        self.window.max(pace.urgent()).map(|end| end.min(latest)).filter(|end| *end > now)
     }
 
     /// Nothing waits any more.
     pub(super) fn ends(&mut self) {
-        (self.since, self.turn) = (None, None);
+        self.since = None;
     }
 
     /// A report was made: the next one that can wait takes what follows soon with it.
@@ -118,17 +96,5 @@ mod tests {
             pace.acts(now);
         }
         assert_eq!(now, start + LONGEST);
-    }
-
-    #[test]
-    fn many_reports_take_turns_and_each_keeps_its_own() {
-        let (pace, start) = (Pace::default(), Instant::now());
-        let mut all: Vec<Patience> = (0..100).map(|_| Patience::default()).collect();
-        let turns: Vec<_> = all.iter_mut().map(|patience| patience.until(&pace, start)).collect();
-        assert_eq!(turns.first(), Some(&None));
-        assert_eq!(turns.last(), Some(&Some(start + EVERY * 99)));
-        let again: Vec<_> = all.iter_mut().map(|patience| patience.until(&pace, start)).collect();
-        assert_eq!(again, turns);
-        assert!(all.iter_mut().all(|patience| patience.until(&pace, start + EVERY * 99).is_none()));
     }
 }

@@ -19,7 +19,7 @@ use super::{
     events::Events,
     pace::{Pace, Patience},
     watch::slim,
-    write::Status,
+    write::{Status, Urgency},
 };
 use crate::{client::CallError, leader::Leading};
 
@@ -103,9 +103,6 @@ impl<C: Controller> Passes<C> {
         let start = Instant::now();
         let due = round.writes.iter().map(|write| (write, write.key())).filter(|(_, key)| backoff.may_try(key, start));
         let due: Vec<_> = due.map(|(write, key)| self.make(namespace, write, key)).collect();
-        if !due.is_empty() {
-            self.pace.acts(start);
-        }
         let mut made = stream::iter(due).buffer_unordered(AT_ONCE);
         let mut outdated = None;
         while let Some((key, result)) = made.next().await {
@@ -234,8 +231,15 @@ impl Round {
         let mut waits = false;
         for Intent { statuses, writes, next } in intents {
             round.wanted.extend(writes.iter().map(Write::key));
+            if !writes.is_empty() {
+                pace.acts(now);
+            }
             // Nothing depends on a report that no write follows and no Event goes with: only lines change.
-            let can_wait = |status: &Status| status.can_wait || (writes.is_empty() && status.events.is_empty());
+            let can_wait = |status: &Status| match status.urgency {
+                Urgency::Later => true,
+                Urgency::WithWrites => writes.is_empty() && status.events.is_empty(),
+                Urgency::Now => false,
+            };
             let (patient, mut due): (Vec<_>, Vec<_>) = statuses.into_iter().partition(can_wait);
             waits |= !patient.is_empty();
             let later = if patient.is_empty() { None } else { patience.until(pace, now) };

@@ -65,11 +65,23 @@ pub struct Status {
     pub resource_version: String,
     /// The status.
     pub status: Value,
-    /// Whether it may come later than the writes of the plan, and together with the next change: it only shows what
-    /// another object remembers.
-    pub can_wait: bool,
+    /// What becomes of it when others have more to do.
+    pub urgency: Urgency,
     /// What it says that is worth an Event, once it is written.
     pub events: Vec<Event>,
+}
+
+/// How soon a status has to be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Urgency {
+    /// Before the writes of its plan and with its Events; it may wait when there are none.
+    #[default]
+    WithWrites,
+    /// It may come later than the writes of the plan, and together with the next change: it only shows what another object
+    /// remembers.
+    Later,
+    /// At once: admission reads it.
+    Now,
 }
 
 impl Write {

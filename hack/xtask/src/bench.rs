@@ -113,7 +113,8 @@ async fn measure(args: &Args) -> anyhow::Result<Vec<Line>> {
 
     eprintln!("right after a restart");
     bench.operator.restart_with(&release.clone().with_version("1.0.3")).await?;
-    bench.clouds.available("1.0.3", 1).await?;
+    // Before that nobody may ask for it.
+    bench.clouds.available("1.0.3", args.at_once).await?;
     let restarted = bench.update("1.0.3", args.at_once).await?;
     let what = format!("{} at once, right after a restart", args.at_once);
     lines.extend(report(&what, &restarted, "3 s, 2 CPU-s", "900 writes", "62 s, 20.8 CPU-s, 4,624 requests"));
