@@ -35,6 +35,15 @@ pub enum Write {
         /// The object, with its name.
         object: Value,
     },
+    /// Change some fields of one very object: the patch carries its name and its resource version.
+    Merge {
+        /// The kind.
+        kind: Kind,
+        /// The field manager.
+        manager: &'static str,
+        /// The patch; `null` removes a field.
+        object: Value,
+    },
     /// Delete this very object, and in the background what it owns.
     Delete {
         /// The kind.
@@ -82,7 +91,9 @@ impl Write {
     /// The kind and the name of what is written.
     pub(super) fn target(&self) -> (&Kind, &str) {
         match self {
-            Self::Apply { kind, object, .. } | Self::Create { kind, object, .. } => (kind, name_of(object)),
+            Self::Apply { kind, object, .. } | Self::Create { kind, object, .. } | Self::Merge { kind, object, .. } => {
+                (kind, name_of(object))
+            }
             Self::Delete { kind, name, .. } | Self::RemoveAnnotation { kind, name, .. } => (kind, name),
         }
     }
@@ -110,6 +121,15 @@ impl Write {
                     }
                     answer => answer.map(Some),
                 }
+            }
+            Self::Merge { kind, manager, object } => {
+                let api = api_of(client, kind, Some(namespace));
+                let params = PatchParams {
+                    field_manager: Some((*manager).to_owned()),
+                    field_validation: Some(ValidationDirective::Strict),
+                    ..PatchParams::default()
+                };
+                call(api.patch(name_of(object), &params, &Patch::Merge(object))).await.map(Some)
             }
             Self::Delete { kind, name, uid } => {
                 let api = api_of(client, kind, Some(namespace));

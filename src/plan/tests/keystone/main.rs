@@ -4,7 +4,9 @@
 #![allow(clippy::needless_pass_by_value)]
 
 mod cluster;
+mod keys;
 mod laws;
+mod rotation;
 mod scenarios;
 mod sim;
 mod trouble;
