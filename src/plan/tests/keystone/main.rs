@@ -7,6 +7,7 @@ mod cluster;
 mod keys;
 mod laws;
 mod rotation;
+mod rotation_laws;
 mod scenarios;
 mod sim;
 mod trouble;
