@@ -11,7 +11,7 @@ use testbed::load;
 use crate::scene::Scene;
 
 /// How many rotations follow each other.
-const ROUNDS: i64 = 10;
+const ROUNDS: i64 = 4;
 
 impl Scene {
     async fn record(&self, name: KeyRepository) -> KeySetStatus {

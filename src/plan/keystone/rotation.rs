@@ -182,7 +182,8 @@ fn recorded(
         // The first keys were there before the first pod.
         everywhere: known.map_or(before.is_none() && rotated.is_none(), |known| known.everywhere),
         lagging: known.map(|known| known.lagging.clone()).unwrap_or_default(),
-        rejected: before.and_then(|before| before.rejected.clone()).filter(|rejected| rejected.at >= since),
+        // A rotation that went through answers what was refused before.
+        rejected: known.or(before.filter(|_| !is_ours(secret, &set))).and_then(|before| before.rejected.clone()),
         fruitless: Vec::new(),
         set,
     }

@@ -6,7 +6,7 @@ use api::{
     DynamicObject, MANAGED_BY,
     condition::Reason,
     keystone::{KeystoneSpec, KeystoneStatus},
-    service::{CONFIG_MAP, Kind},
+    service::{CONFIG_MAP, Kind, RBAC},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -38,8 +38,6 @@ pub const ACCOUNT: Kind = Kind { group: "", version: "v1", kind: "ServiceAccount
 pub const ROLE: Kind = Kind { group: RBAC, version: "v1", kind: "Role", plural: "roles" };
 /// `RoleBinding`.
 pub const ROLE_BINDING: Kind = Kind { group: RBAC, version: "v1", kind: "RoleBinding", plural: "rolebindings" };
-/// The API group of roles.
-pub const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// The kinds of the objects that a `Keystone` is made of: what is watched, and what the operator may write.
 pub const KINDS: &[Kind] =

@@ -1,6 +1,6 @@
 //! What a rotation is made of: the `CronJob`, the account that may write the staging Secret and nothing else, and that Secret.
 
-use api::keystone::KeystoneSpec;
+use api::{keystone::KeystoneSpec, service::RBAC};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
         keys::Repository,
         objects, pod,
         target::Place,
-        world::{ACCOUNT, Action, CRON_JOB, RBAC, ROLE, ROLE_BINDING, SECRET},
+        world::{ACCOUNT, Action, CRON_JOB, ROLE, ROLE_BINDING, SECRET},
     },
     at_rest,
 };

@@ -127,7 +127,7 @@ fn the_next_set_waits_until_every_pod_has_the_last_one() {
     let first = sim.rotate(FERNET);
     sim.settle();
     assert_eq!(sim.keys(FERNET), first);
-    assert_eq!(sim.record(FERNET).lagging, [lagging.clone()]);
+    assert_eq!(sim.record(FERNET).lagging, [lagging.as_str()]);
     assert!(!sim.record(FERNET).everywhere);
     let second = sim.rotate(FERNET);
     sim.settle();
@@ -140,7 +140,9 @@ fn the_next_set_waits_until_every_pod_has_the_last_one() {
         // Its time to live is over.
         let pods = sim.pods_of(&job);
         sim.delete("Job", &job);
-        pods.iter().for_each(|pod| sim.pod(pod));
+        for pod in &pods {
+            sim.pod(pod);
+        }
     }
     sim.settle();
     assert_eq!(sim.keys(FERNET), second, "and goes on by itself");
@@ -289,8 +291,8 @@ fn the_account_may_write_the_staging_secret_and_nothing_else() {
     let sim = Sim::installed(OLD);
     let role = &sim.find("Role", "keystone-credential-rotate").unwrap().data;
     let secret = "keystone-credential-keys-rotation";
-    let rule = json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["patch"]});
-    assert_eq!(role["rules"], json!([rule]));
+    let wanted = json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["patch"]});
+    assert_eq!(role["rules"], json!([wanted]));
     let cron = &sim.find("CronJob", "keystone-credential-rotate").unwrap().data["spec"];
     assert_eq!(cron["jobTemplate"]["spec"]["template"]["spec"]["serviceAccountName"], "keystone-credential-rotate");
     assert_eq!((&cron["schedule"], &cron["suspend"]), (&json!("0 0 * * 0"), &json!(false)));

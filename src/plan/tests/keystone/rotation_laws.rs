@@ -95,7 +95,9 @@ fn happen(sim: &mut Sim, event: &Event, staged: &mut Vec<(&'static str, Keys)>) 
             if let Some(job) = nth(old, *n) {
                 let pods = sim.pods_of(&job);
                 sim.delete("Job", &job);
-                pods.iter().for_each(|pod| sim.pod(pod));
+                for pod in &pods {
+                    sim.pod(pod);
+                }
             }
         }
         Event::Image(new) => drop(sim.image(if *new { NEW } else { OLD })),
