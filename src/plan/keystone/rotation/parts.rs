@@ -22,8 +22,8 @@ const TRIES: i32 = 4;
 const EVIDENCE: i64 = 3 * 24 * 3600;
 /// Seconds that a rotation may be late: an upgrade is over by then.
 const LATE: i64 = 24 * 3600;
-/// How many Jobs of the schedule stay.
-const HISTORY: i32 = 3;
+/// How many Jobs stay at most, those that a person made among them.
+const HISTORY: i32 = 10;
 /// What the Secret for new sets is.
 const STAGING: &str = "staged-keys";
 
