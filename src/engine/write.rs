@@ -123,13 +123,12 @@ impl Write {
                 }
             }
             Self::Merge { kind, manager, object } => {
-                let api = api_of(client, kind, Some(namespace));
                 let params = PatchParams {
                     field_manager: Some((*manager).to_owned()),
                     field_validation: Some(ValidationDirective::Strict),
                     ..PatchParams::default()
                 };
-                call(api.patch(name_of(object), &params, &Patch::Merge(object))).await.map(Some)
+                merge(client, kind, namespace, object, &params).await
             }
             Self::Delete { kind, name, uid } => {
                 let api = api_of(client, kind, Some(namespace));
@@ -142,12 +141,23 @@ impl Write {
                 }
             }
             Self::RemoveAnnotation { kind, name, annotation } => {
-                let api = api_of(client, kind, Some(namespace));
-                let patch = json!({"metadata": {"annotations": {annotation: null}}});
-                call(api.patch(name, &PatchParams::default(), &Patch::Merge(patch))).await.map(Some)
+                let patch = json!({"metadata": {"name": name, "annotations": {annotation: null}}});
+                merge(client, kind, namespace, &patch, &PatchParams::default()).await
             }
         }
     }
+}
+
+/// Changes some fields of the object whose name is in the patch.
+async fn merge(
+    client: &Client,
+    kind: &Kind,
+    namespace: &str,
+    patch: &Value,
+    params: &PatchParams,
+) -> Result<Option<DynamicObject>, CallError> {
+    let api = api_of(client, kind, Some(namespace));
+    call(api.patch(name_of(patch), params, &Patch::Merge(patch))).await.map(Some)
 }
 
 /// What is there under the name that we would have used.

@@ -5,6 +5,7 @@
 //! next rotation may let it go.
 
 use api::{
+    DynamicObject,
     condition::Reason,
     keystone::{KeySetStatus, KeystoneSpec},
 };
@@ -96,19 +97,24 @@ pub(super) fn judge(scene: &Scene<'_>, row: &Repository, status: &KeySetStatus) 
     };
     let job = job_name(scene, row, status, &pods);
     let object = format!("Job/{job}");
-    let Some(live) = scene.world.object(&JOB, &job) else {
-        return match scene.world.failures.get(&object) {
+    match scene.world.object(&JOB, &job) {
+        Some(live) => asked(scene, live, &object),
+        None => match scene.world.failures.get(&object) {
             Some(error) => Spread::Failed(Failure {
                 reason: Reason::Error,
                 message: format!("{object} cannot be created: {error}"),
             }),
             None => Spread::waits(format!("{object} is being created")),
-        };
-    };
-    if holds(live, "Complete").is_some() {
+        },
+    }
+}
+
+/// What the Job has found out.
+fn asked(scene: &Scene<'_>, job: &DynamicObject, object: &str) -> Spread {
+    if holds(job, "Complete").is_some() {
         return Spread::Everywhere;
     }
-    let tries: Vec<_> = jobs::pods_of(scene, &job).collect();
+    let tries: Vec<_> = jobs::pods_of(scene, name(job)).collect();
     let said = jobs::said(&tries).unwrap_or_default();
     let lagging = lagging(&said);
     if !lagging.is_empty() {
@@ -118,9 +124,9 @@ pub(super) fn judge(scene: &Scene<'_>, row: &Repository, status: &KeySetStatus) 
     if let Some(failure) = tries.iter().filter(|pod| !pod::is_over(pod)).find_map(|pod| pod::trouble(pod)) {
         return Spread::Failed(failure);
     }
-    if holds(live, "Failed").is_some() {
+    if holds(job, "Failed").is_some() {
         let remedy = format!("look at its log; another one follows within {} minutes", REST / 60);
-        return Spread::Failed(failure::explain(&object, &said, (Reason::RotationFailed, &remedy)));
+        return Spread::Failed(failure::explain(object, &said, (Reason::RotationFailed, &remedy)));
     }
     // Between two tries: what the last one said.
     Spread::waits(if said.is_empty() {

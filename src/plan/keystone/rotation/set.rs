@@ -116,3 +116,36 @@ fn material(key: &[u8]) -> Option<Vec<u8>> {
     let bytes = (text.len() == TEXT).then(|| URL_SAFE.decode(text).ok())??;
     (bytes.len() == BYTES).then_some(bytes)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn secret(data: &Value) -> DynamicObject {
+        serde_json::from_value(json!({"metadata": {"name": "x"}, "data": data})).unwrap()
+    }
+
+    /// The script `keyproof.py` gives these keys the same name.
+    #[test]
+    fn a_set_has_the_name_that_the_pods_give_it() {
+        let data = json!({"0": "YQ==", "10": "Ywo=", "2": "YmI=", "5": "", "note": "eA=="});
+        assert_eq!(KeySet::read(&secret(&data)).name(), "797b15c0a02c40c3");
+    }
+
+    #[test]
+    fn nothing_that_is_shown_tells_a_key() {
+        let set = KeySet::read(&secret(&json!({"0": "c2VjcmV0"})));
+        assert_eq!(format!("{set:?}"), format!("KeySet({})", set.name()));
+    }
+
+    #[test]
+    fn keys_are_the_same_whatever_follows_them() {
+        let key = URL_SAFE.encode([1; BYTES]);
+        let (plain, line) = (STANDARD.encode(&key), STANDARD.encode(format!("{key}\n")));
+        let set = KeySet::read(&secret(&json!({"0": plain, "1": line})));
+        assert_eq!((set.count(), set.different(), set.malformed()), (2, 1, vec![]));
+    }
+}
