@@ -105,6 +105,12 @@ pub enum Reason {
     SecretMissing,
     /// The keys were made once and are gone: new ones would make what they encrypted unreadable.
     KeysLost,
+    /// A new set of keys is not what a rotation makes of the published one: it was not published.
+    RotationRejected,
+    /// A Job was to rotate keys, and did not.
+    RotationFailed,
+    /// Keys are gone before the tokens that they encrypted have expired.
+    TooFewKeys,
     /// Something else uses the same database.
     DatabaseInUse,
     /// A backup is asked for and there is none.

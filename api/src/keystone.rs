@@ -1,11 +1,13 @@
 //! `Keystone`: an identity service that upgrades itself without a failed request.
 
 mod backing;
+mod keys;
 mod spec;
 mod status;
 mod upgrade;
 
 pub use backing::{Bootstrap, Cache, CredentialKeys, Database, DatabaseTls, FernetKeys, SecretKey};
+pub use keys::{KeyRepository, KeySetStatus, RejectedSet, SetProblem};
 pub use spec::{Autoscaling, Image, Keystone, KeystoneSpec};
 pub use status::{
     BackupReference, FailedJob, KeystoneStatus, SchemaState, UpgradeHistoryEntry, UpgradePhase, UpgradeResult,

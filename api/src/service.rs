@@ -7,7 +7,7 @@ mod row;
 mod table;
 
 pub use row::{
-    Body, CONFIG_MAP, Check, Enabled, Fill, Filler, Inherit, Kind, Objects, Place, Service, Slot, Source, Unique,
+    Body, CONFIG_MAP, Check, Enabled, Fill, Filler, Inherit, Kind, Objects, Place, RBAC, Service, Slot, Source, Unique,
     Variant,
 };
 pub use table::SERVICES;

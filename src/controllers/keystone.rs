@@ -141,6 +141,7 @@ fn write(action: Action) -> Option<Write> {
         Action::Create { kind, object } => {
             Write::Create { kind: kind_named(kind)?, manager: manager::CHILDREN, object }
         }
+        Action::Merge { kind, object } => Write::Merge { kind: kind_named(kind)?, manager: manager::CHILDREN, object },
         Action::Delete { kind, name, uid } => Write::Delete { kind: kind_named(kind)?, name, uid },
     })
 }

@@ -35,6 +35,15 @@ pub enum Write {
         /// The object, with its name.
         object: Value,
     },
+    /// Change some fields of one very object: the patch carries its name and its resource version.
+    Merge {
+        /// The kind.
+        kind: Kind,
+        /// The field manager.
+        manager: &'static str,
+        /// The patch; `null` removes a field.
+        object: Value,
+    },
     /// Delete this very object, and in the background what it owns.
     Delete {
         /// The kind.
@@ -94,7 +103,9 @@ impl Write {
     /// The kind and the name of what is written.
     pub(super) fn target(&self) -> (&Kind, &str) {
         match self {
-            Self::Apply { kind, object, .. } | Self::Create { kind, object, .. } => (kind, name_of(object)),
+            Self::Apply { kind, object, .. } | Self::Create { kind, object, .. } | Self::Merge { kind, object, .. } => {
+                (kind, name_of(object))
+            }
             Self::Delete { kind, name, .. } | Self::RemoveAnnotation { kind, name, .. } => (kind, name),
         }
     }
@@ -123,6 +134,14 @@ impl Write {
                     answer => answer.map(Some),
                 }
             }
+            Self::Merge { kind, manager, object } => {
+                let params = PatchParams {
+                    field_manager: Some((*manager).to_owned()),
+                    field_validation: Some(ValidationDirective::Strict),
+                    ..PatchParams::default()
+                };
+                merge(client, kind, namespace, object, &params).await
+            }
             Self::Delete { kind, name, uid } => {
                 let api = api_of(client, kind, Some(namespace));
                 let preconditions = Preconditions { uid: Some(uid.clone()), resource_version: None };
@@ -134,12 +153,23 @@ impl Write {
                 }
             }
             Self::RemoveAnnotation { kind, name, annotation } => {
-                let api = api_of(client, kind, Some(namespace));
-                let patch = json!({"metadata": {"annotations": {annotation: null}}});
-                call(api.patch(name, &PatchParams::default(), &Patch::Merge(patch))).await.map(Some)
+                let patch = json!({"metadata": {"name": name, "annotations": {annotation: null}}});
+                merge(client, kind, namespace, &patch, &PatchParams::default()).await
             }
         }
     }
+}
+
+/// Changes some fields of the object whose name is in the patch.
+async fn merge(
+    client: &Client,
+    kind: &Kind,
+    namespace: &str,
+    patch: &Value,
+    params: &PatchParams,
+) -> Result<Option<DynamicObject>, CallError> {
+    let api = api_of(client, kind, Some(namespace));
+    call(api.patch(name_of(patch), params, &Patch::Merge(patch))).await.map(Some)
 }
 
 /// What is there under the name that we would have used.

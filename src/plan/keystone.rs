@@ -5,6 +5,7 @@
 //! World -> target   which image is wanted, and may it be gone to     (refusals are made here)
 //!       -> course   where the machine is on record, and where it goes
 //!       -> steps    the tables: what each step waits for and writes
+//!       -> rotation what becomes of the keys
 //!       -> server   Deployment, Service, PDB, HPA: reconciled in every step
 //!       -> jobs     one Job for each step that needs one; one writer of the schema at a time
 //!       -> report   the status and the notes
@@ -21,6 +22,7 @@ mod keys;
 mod objects;
 mod pod;
 mod report;
+mod rotation;
 mod server;
 mod steps;
 mod target;
@@ -29,8 +31,8 @@ mod world;
 use api::keystone::{KeystoneSpec, KeystoneStatus};
 
 pub use world::{
-    Action, COMPONENT, DEPLOYMENT, HPA, INSTANCE, JOB, KINDS, Note, NoteReason, Other, PDB, POD, Plan, Refusal,
-    SCHEMA_WRITER, SECRET, SERVICE, World, kind_named,
+    ACCOUNT, Action, COMPONENT, CRON_JOB, DEPLOYMENT, HPA, INSTANCE, JOB, KINDS, Note, NoteReason, Other, PDB, POD,
+    Plan, ROLE, ROLE_BINDING, Refusal, SCHEMA_WRITER, SECRET, SERVICE, World, kind_named,
 };
 
 use course::Course;
@@ -70,10 +72,13 @@ pub fn plan(world: &World) -> Plan {
         target: target::decide(world),
     };
     let course = Course::plan(&scene);
+    let rotations = rotation::plan(&scene);
     let mut actions = keys::actions(&scene);
     actions.extend(server::actions(&scene));
     actions.extend(course.actions.iter().cloned());
-    let status = report::status(&scene, &course);
-    let notes = report::notes(&scene, &course, &status);
-    Plan { status, actions, notes, next: course.next }
+    actions.extend(rotations.actions.iter().cloned());
+    let status = report::status(&scene, &course, &rotations);
+    let mut notes = report::notes(&scene, &course, &status);
+    notes.extend(rotations.notes);
+    Plan { status, actions, notes, next: course.next.into_iter().chain(rotations.next).min() }
 }

@@ -8,6 +8,7 @@ mod database;
 mod failures;
 mod offline;
 mod restore;
+mod rotation;
 mod scene;
 mod smoke;
 mod support;

@@ -47,6 +47,10 @@ impl Scene {
         Self { node, namespace, operator }
     }
 
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     pub async fn api(&self) -> Api<Keystone> {
         Api::namespaced(self.node.client().await.unwrap(), &self.namespace)
     }

@@ -4,6 +4,7 @@ mod apart;
 mod cloud;
 mod failure;
 mod objects;
+mod rotation;
 mod support;
 mod walk;
 mod ways;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::keys::KeySetStatus;
 use crate::{
     condition::{Condition, Reason},
     version::{readable, readable_items},
@@ -46,6 +47,9 @@ pub struct KeystoneStatus {
     /// Whether the keys were made once: they are never made again by themselves.
     #[serde(default)]
     pub keys_created: bool,
+    /// The keys that are published.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "readable_items")]
+    pub keys: Vec<KeySetStatus>,
     /// The last upgrades, newest last; at most [`super::super::version::HISTORY_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "readable_items")]
     pub history: Vec<UpgradeHistoryEntry>,

@@ -27,11 +27,14 @@ impl Kind {
     }
 
     /// Whether every cluster has the kind: the group of a CRD must have a dot, and those of Kubernetes that are written
-    /// here have none.
+    /// here have none, but for that of roles.
     pub fn is_builtin(&self) -> bool {
-        !self.group.contains('.')
+        !self.group.contains('.') || self.group == RBAC
     }
 }
+
+/// The API group of roles.
+pub const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// `ConfigMap`: the one kind of the table that needs no CRD and is never waited for.
 pub const CONFIG_MAP: Kind = Kind { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps" };

@@ -100,6 +100,24 @@ impl Api {
         self.expect(Method::GET, TOKENS, token, &Value::Null, 200).await.map(|_| ())
     }
 
+    /// Stores a credential of the administrator, and returns its id.
+    pub async fn create_credential(&self, blob: &str) -> anyhow::Result<String> {
+        let token = self.issue().await?;
+        let subject = self.send(Method::GET, TOKENS, Some(&token), Some(&token), &Value::Null).await?;
+        let subject: Value = serde_json::from_str(subject.body())?;
+        let user = subject.pointer("/token/user/id").context("no user in the token")?;
+        let credential = json!({"credential": {"type": "secret", "user_id": user, "blob": blob}});
+        let created = self.expect(Method::POST, CREDENTIALS, &token, &credential, 201).await?;
+        Ok(created.pointer("/credential/id").and_then(Value::as_str).context("no id")?.to_owned())
+    }
+
+    /// What was stored.
+    pub async fn credential(&self, id: &str) -> anyhow::Result<String> {
+        let token = self.issue().await?;
+        let found = self.expect(Method::GET, &format!("{CREDENTIALS}/{id}"), &token, &Value::Null, 200).await?;
+        Ok(found.pointer("/credential/blob").and_then(Value::as_str).context("no blob")?.to_owned())
+    }
+
     /// Issues a token with a request that takes [`SLOW`] to arrive.
     async fn issue_slowly(&self) -> anyhow::Result<()> {
         let body = self.login().to_string();
@@ -126,6 +144,7 @@ impl Api {
 }
 
 const TOKENS: &str = "/v3/auth/tokens";
+const CREDENTIALS: &str = "/v3/credentials";
 
 /// What was served so far.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Scene, objects, pod, server,
     target::Place,
-    world::{Action, COMPONENT, DEPLOYMENT, JOB, POD},
+    world::{Action, CRON_JOB, DEPLOYMENT, JOB, POD},
 };
 use crate::{json, machine::Progress};
 
@@ -21,13 +21,17 @@ pub(super) const CREDENTIAL_KEYS: &str = "/etc/keystone/credential-keys";
 
 /// The files that serve: they are in the pod template, so that a change of one rolls the pods.
 const SERVE: &[(&str, &str)] = &[
+    ("keyproof.py", include_str!("scripts/keyproof.py")),
     ("launch.py", include_str!("scripts/launch.py")),
     ("probe.py", include_str!("scripts/probe.py")),
     ("wsgi.py", include_str!("scripts/wsgi.py")),
 ];
 /// The files of Jobs: apart, so that a change of one rolls nothing.
-const TASKS: &[(&str, &str)] =
-    &[("job.py", include_str!("scripts/job.py")), ("backup.sh", include_str!("scripts/backup.sh"))];
+const TASKS: &[(&str, &str)] = &[
+    ("job.py", include_str!("scripts/job.py")),
+    ("keys.py", include_str!("scripts/keys.py")),
+    ("backup.sh", include_str!("scripts/backup.sh")),
+];
 
 type Sections = BTreeMap<String, BTreeMap<String, String>>;
 
@@ -92,9 +96,7 @@ fn places(scene: &Scene<'_>) -> Vec<Place> {
 }
 
 fn maps<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = &'a DynamicObject> {
-    scene.world.own(&CONFIG_MAP).filter(|live| {
-        live.metadata.labels.as_ref().and_then(|all| all.get(COMPONENT)).is_some_and(|own| own == objects::CONFIG)
-    })
+    scene.world.own(&CONFIG_MAP).filter(|live| objects::component(live) == Some(objects::CONFIG))
 }
 
 /// Whether a pod, or what makes pods, refers to it.
@@ -106,6 +108,7 @@ fn is_used(scene: &Scene<'_>, name: &str) -> bool {
     scene.world.own(&POD).any(|live| !pod::is_over(live) && refers(live, "spec.volumes"))
         || scene.world.own(&DEPLOYMENT).any(|live| refers(live, template))
         || scene.world.own(&JOB).any(|live| refers(live, template))
+        || scene.world.own(&CRON_JOB).any(|live| refers(live, "spec.jobTemplate.spec.template.spec.volumes"))
 }
 
 fn write(scene: &Scene<'_>, files: &Files) -> Action {

@@ -6,7 +6,7 @@ use api::keystone::{RETRY, UpgradeHistoryEntry, UpgradeResult, UpgradeStatus, Up
 use jiff::Timestamp;
 
 use super::{
-    Scene, findings, jobs, server, steps,
+    Scene, findings, jobs, rotation, server, steps,
     target::{self, Place},
     world::Action,
 };
@@ -24,13 +24,15 @@ pub(crate) struct Course {
     pub(crate) completed: Option<UpgradeStep>,
     /// What the step writes; empty in a pass that changes the record.
     pub(crate) actions: Vec<Action>,
+    /// What has to end before what is wanted can begin.
+    pub(crate) waits: Option<String>,
     /// When to look again although nothing changed.
     pub(crate) next: Option<Timestamp>,
 }
 
 impl Course {
     fn resting() -> Self {
-        Self { upgrade: None, failure: None, ended: None, completed: None, actions: Vec::new(), next: None }
+        Self { upgrade: None, failure: None, ended: None, completed: None, actions: vec![], waits: None, next: None }
     }
 
     /// Decides.
@@ -41,7 +43,12 @@ impl Course {
                 Self { actions: jobs::leftovers(scene), ..Self::resting() }
             }
             (target::Course::Install { to }, None) => Self::begin(scene, None, to),
-            (target::Course::Upgrade { from, to }, None) => Self::begin(scene, Some(from), to),
+            (target::Course::Upgrade { from, to }, None) => match rotation::busy(scene) {
+                Some(job) => {
+                    Self { waits: Some(format!("the upgrade to {} waits: {job}", to.image)), ..Self::resting() }
+                }
+                None => Self::begin(scene, Some(from), to),
+            },
             (target::Course::Abort { .. }, None) => Self::resting(),
             (target::Course::Abort { from, .. }, Some(running)) => abort(scene, running, from),
             (target::Course::Install { to } | target::Course::Upgrade { to, .. }, Some(running)) => {

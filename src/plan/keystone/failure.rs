@@ -41,6 +41,10 @@ pub(super) enum Then {
     Again,
     /// A person has to ask for another Job.
     Asked,
+    /// A person has to rotate again.
+    Rotated,
+    /// Another Job follows by itself, within that many minutes.
+    Within(i64),
 }
 
 impl std::fmt::Display for Then {
@@ -49,6 +53,8 @@ impl std::fmt::Display for Then {
             // The pauses in between grow.
             Self::Again => write!(f, "it is tried again, and at once when the annotation {RETRY} gets a new value"),
             Self::Asked => write!(f, "then set the annotation {RETRY} to a new value"),
+            Self::Rotated => write!(f, "then rotate again"),
+            Self::Within(minutes) => write!(f, "another one follows within {minutes} minutes"),
         }
     }
 }

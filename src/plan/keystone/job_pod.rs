@@ -13,7 +13,7 @@ use super::{
 use crate::json;
 
 /// Where the scripts are.
-const SCRIPTS: &str = "/opt/keystone-operator-jobs";
+pub(super) const SCRIPTS: &str = "/opt/keystone-operator-jobs";
 /// Exit code of a script that has begun nothing (`EX_TEMPFAIL`): the only one after which the Job may try again.
 pub(super) const NOT_BEGUN: i32 = 75;
 /// How often a Job tries: with the growing pauses in between, for about ten minutes.
@@ -63,6 +63,11 @@ pub(super) fn job(
     Some(object)
 }
 
+/// The volume of the scripts.
+pub(super) fn scripts(scene: &Scene<'_>) -> Value {
+    json!({"name": "scripts", "configMap": {"name": config::tasks_name(scene), "defaultMode": 292}})
+}
+
 fn pod_spec(
     scene: &Scene<'_>,
     spec: &KeystoneSpec,
@@ -75,7 +80,7 @@ fn pod_spec(
         return None;
     }
     let mut volumes = pod::volumes(scene, spec, &config::name(scene, spec, place));
-    volumes.push(json!({"name": "scripts", "configMap": {"name": config::tasks_name(scene), "defaultMode": 292}}));
+    volumes.push(scripts(scene));
     if let Some(backup) = backup {
         volumes.push(json!({"name": "backup", "persistentVolumeClaim": {"claimName": backup.claim_name}}));
     }
@@ -88,12 +93,7 @@ fn pod_spec(
         "volumes": volumes,
         "containers": [container(scene, spec, task, upgrade, place, backup)?],
     });
-    if !spec.node_selector.is_empty() {
-        json::set(&mut pod, &["nodeSelector".to_owned()], json!(spec.node_selector));
-    }
-    if !spec.tolerations.is_empty() {
-        json::set(&mut pod, &["tolerations".to_owned()], json!(spec.tolerations));
-    }
+    pod::place(spec, &mut pod);
     Some(pod)
 }
 

@@ -15,9 +15,9 @@ use super::{
     Scene,
     failure::{self, Then},
     findings, job_pod, keys, objects,
-    objects::{field, holds, items, name},
+    objects::{component, field, holds, is_finished, items, name},
     pod, server, steps,
-    world::{Action, COMPONENT, JOB, Other, POD, SCHEMA_WRITER},
+    world::{Action, JOB, Other, POD, SCHEMA_WRITER},
 };
 use crate::{
     json,
@@ -242,11 +242,6 @@ pub(crate) fn create(scene: &Scene<'_>, task: Task) -> Vec<Action> {
         .collect()
 }
 
-/// Whether the Job has ended, one way or the other.
-fn is_finished(job: &DynamicObject) -> bool {
-    holds(job, "Complete").is_some() || holds(job, "Failed").is_some()
-}
-
 fn has_label(object: &DynamicObject, label: &str) -> bool {
     object.metadata.labels.as_ref().is_some_and(|all| all.contains_key(label))
 }
@@ -285,10 +280,6 @@ pub(crate) fn leftovers(scene: &Scene<'_>) -> Vec<Action> {
         .filter(|job| if is_finished(job) { !of_record(job) } else { !is_writing(scene, job) })
         .filter_map(|job| objects::delete(&JOB, job))
         .collect()
-}
-
-fn component(job: &DynamicObject) -> Option<&str> {
-    job.metadata.labels.as_ref()?.get(COMPONENT).map(String::as_str)
 }
 
 /// Whether the Job has begun to write to the schema.
@@ -340,10 +331,13 @@ pub(super) fn job_name(scene: &Scene<'_>, upgrade: &UpgradeStatus, task: Task) -
         Task::Backup => json!([spec.database, spec.upgrade.backup]),
         _ => json!([spec.database]),
     };
-    let tail = format!("-db-{task}-{}", hash(upgrade, task, &inputs));
-    // The label that the Job controller makes of it has the length of a DNS label.
+    Some(named(scene, &format!("-db-{task}-{}", hash(upgrade, task, &inputs))))
+}
+
+/// The name of a Job with that end: the label that the Job controller makes of it has the length of a DNS label.
+pub(super) fn named(scene: &Scene<'_>, tail: &str) -> String {
     let head: String = scene.world.name().chars().take(63_usize.saturating_sub(tail.len())).collect();
-    Some(format!("{}{tail}", head.trim_end_matches(['-', '.'])))
+    format!("{}{tail}", head.trim_end_matches(['-', '.']))
 }
 
 fn hash(upgrade: &UpgradeStatus, task: Task, more: &Value) -> String {
@@ -358,7 +352,8 @@ fn hash(upgrade: &UpgradeStatus, task: Task, more: &Value) -> String {
     short(&parts)
 }
 
-fn short(parts: &Value) -> String {
+/// A hash for a name.
+pub(super) fn short(parts: &Value) -> String {
     json::hash(parts).chars().take(8).collect()
 }
 

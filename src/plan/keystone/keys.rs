@@ -1,50 +1,109 @@
-//! The keys: made once, never again by themselves.
+//! The keys: a table of what they are for, and their creation. They are made once, never again by themselves; how they
+//! rotate is told in [`super::rotation`].
 
-use api::{condition::Reason, keystone::DeletionPolicy, service::Kind};
+use api::{
+    condition::Reason,
+    keystone::{DeletionPolicy, KeyRepository, KeystoneSpec},
+    service::Kind,
+};
 use serde_json::{Map, Value, json};
 
 use super::{
     Scene, objects, pod,
-    world::{Action, SECRET},
+    world::{Action, NoteReason, SECRET},
 };
 use crate::{json, machine::Failure};
 
 /// How many keys Keystone keeps for credentials: a constant of its code.
 const CREDENTIAL_KEYS: usize = 3;
 
-/// A Secret of keys, and which of the fresh keys it takes.
-struct Repository {
-    name: String,
-    skip: usize,
-    count: usize,
+/// When keys rotate.
+pub(super) struct Schedule<'a> {
+    /// The cron expression.
+    pub(super) cron: &'a str,
+    /// Its time zone.
+    pub(super) zone: Option<&'a str>,
+    /// Whether the administrator wants none for now.
+    pub(super) suspend: bool,
 }
 
-fn repositories(scene: &Scene<'_>) -> [Repository; 2] {
-    let tokens = scene.spec.map_or(CREDENTIAL_KEYS, |spec| usize::try_from(spec.fernet.max_active_keys).unwrap_or(3));
-    [
-        Repository { name: pod::fernet_secret(scene), skip: 0, count: tokens },
-        Repository { name: pod::credential_secret(scene), skip: tokens, count: CREDENTIAL_KEYS },
-    ]
+/// Keys of one kind.
+pub(super) struct Repository {
+    /// What they are for.
+    pub(super) id: KeyRepository,
+    /// The Secret that every pod reads.
+    pub(super) secret: fn(&Scene<'_>) -> String,
+    /// How many keys it has at most.
+    pub(super) most: fn(&KeystoneSpec) -> usize,
+    /// When they rotate.
+    pub(super) schedule: fn(&KeystoneSpec) -> Schedule<'_>,
+    /// Whether a key may go as soon as no token of it is valid any more; the others may when nothing is encrypted with it.
+    pub(super) expires: bool,
+    /// They were made.
+    pub(super) generated: NoteReason,
+    /// New ones are published.
+    pub(super) rotated: NoteReason,
+    /// Somebody else published others.
+    pub(super) changed: NoteReason,
 }
+
+/// All keys there are.
+pub(super) const REPOSITORIES: [Repository; 2] = [
+    Repository {
+        id: KeyRepository::Fernet,
+        secret: pod::fernet_secret,
+        most: |spec| usize::try_from(spec.fernet.max_active_keys).unwrap_or(CREDENTIAL_KEYS),
+        schedule: |spec| {
+            let keys = &spec.fernet;
+            Schedule { cron: &keys.rotation_schedule, zone: keys.time_zone.as_deref(), suspend: keys.suspend }
+        },
+        expires: true,
+        generated: NoteReason::FernetKeysGenerated,
+        rotated: NoteReason::FernetKeysRotated,
+        changed: NoteReason::FernetKeysChanged,
+    },
+    Repository {
+        id: KeyRepository::Credential,
+        secret: pod::credential_secret,
+        most: |_| CREDENTIAL_KEYS,
+        schedule: |spec| {
+            let keys = &spec.credential_keys;
+            Schedule { cron: &keys.rotation_schedule, zone: keys.time_zone.as_deref(), suspend: keys.suspend }
+        },
+        expires: false,
+        generated: NoteReason::CredentialKeysGenerated,
+        rotated: NoteReason::CredentialKeysRotated,
+        changed: NoteReason::CredentialKeysChanged,
+    },
+];
 
 /// The creation of the key Secrets, when they were never made.
 pub(crate) fn actions(scene: &Scene<'_>) -> Vec<Action> {
     let Some(spec) = scene.spec.filter(|_| !scene.before.keys_created && scene.to().is_some()) else {
         return Vec::new();
     };
-    let missing = repositories(scene).into_iter().filter(|keys| scene.world.object(&SECRET, &keys.name).is_none());
-    missing.filter_map(|keys| create(scene, &keys, spec.deletion_policy)).collect()
+    let mut skip: usize = 0;
+    let mut actions = Vec::new();
+    for row in &REPOSITORIES {
+        let count = (row.most)(spec);
+        if scene.world.object(&SECRET, &(row.secret)(scene)).is_none() {
+            actions.extend(create(scene, row, skip, count, spec.deletion_policy));
+        }
+        skip = skip.saturating_add(count);
+    }
+    actions
 }
 
-/// Created, not applied: keys that are there are never replaced.
-fn create(scene: &Scene<'_>, keys: &Repository, policy: DeletionPolicy) -> Option<Action> {
-    let fresh = scene.world.fresh_keys.get(keys.skip..keys.skip.checked_add(keys.count)?)?;
+/// Created, not applied: keys that are there are never replaced. Each Secret has fresh keys of its own: `count` of them,
+/// after the first `skip`.
+fn create(scene: &Scene<'_>, row: &Repository, skip: usize, count: usize, policy: DeletionPolicy) -> Option<Action> {
+    let fresh = scene.world.fresh_keys.get(skip..skip.checked_add(count)?)?;
     let texts: Map<String, Value> =
         fresh.iter().enumerate().map(|(index, key)| (index.to_string(), json!(key))).collect();
     let fields =
         Map::from_iter([("type".to_owned(), json!("Opaque")), ("stringData".to_owned(), Value::Object(texts))]);
     let kind: &Kind = &SECRET;
-    let mut object = objects::object(scene, kind, &keys.name, objects::KEYS, fields);
+    let mut object = objects::object(scene, kind, &(row.secret)(scene), objects::KEYS, fields);
     if policy == DeletionPolicy::Retain {
         // An owner would take the keys with it.
         json::remove(&mut object, &["metadata".into(), "ownerReferences".into()]);
@@ -52,15 +111,19 @@ fn create(scene: &Scene<'_>, keys: &Repository, policy: DeletionPolicy) -> Optio
     Some(Action::Create { kind: kind.kind, object })
 }
 
-/// Whether both Secrets are there.
+/// The names of the Secrets that are not there.
+fn missing(scene: &Scene<'_>) -> impl Iterator<Item = String> {
+    REPOSITORIES.iter().map(|row| (row.secret)(scene)).filter(|name| scene.world.object(&SECRET, name).is_none())
+}
+
+/// Whether all of them are there.
 pub(crate) fn exist(scene: &Scene<'_>) -> bool {
-    repositories(scene).iter().all(|keys| scene.world.object(&SECRET, &keys.name).is_some())
+    missing(scene).next().is_none()
 }
 
 /// What is wrong with the keys, if anything is.
 pub(crate) fn trouble(scene: &Scene<'_>) -> Option<Failure> {
-    let missing = repositories(scene).into_iter().find(|keys| scene.world.object(&SECRET, &keys.name).is_none())?;
-    let object = format!("Secret/{}", missing.name);
+    let object = format!("Secret/{}", missing(scene).next()?);
     if scene.before.keys_created {
         let (label, value) = api::MANAGED_BY;
         let message = format!(

@@ -66,26 +66,44 @@ pub(super) fn object(scene: &Scene<'_>, kind: &Kind, name: &str, component: &str
     Value::Object(object)
 }
 
-/// The apply of an object with a `spec`, when it is needed. `free` are the fields of the spec that others may set, too:
-/// they are applied with the rest and compared, but are no reason to apply by their hash.
+/// The apply of an object of the API with a `spec`, when it is needed. `free` are the fields of the spec that others may
+/// set, too: they are applied with the rest and compared, but are no reason to apply by their hash.
 pub(super) fn apply(scene: &Scene<'_>, kind: &Kind, spec: Value, free: &[&str]) -> Option<Action> {
-    let name = scene.world.name();
-    let mut hashed = spec.clone();
+    let free: Vec<String> = free.iter().map(|field| format!("spec.{field}")).collect();
+    let fields = Map::from_iter([("spec".to_owned(), spec)]);
+    ensure(scene, kind, scene.world.name(), API, fields, &free)
+}
+
+/// The apply of any object with these fields, when it is needed. An immutable one is to have a name of its own.
+pub(super) fn ensure(
+    scene: &Scene<'_>,
+    kind: &Kind,
+    name: &str,
+    component: &str,
+    fields: Map<String, Value>,
+    free: &[String],
+) -> Option<Action> {
+    let mut hashed = Value::Object(fields.clone());
     for field in free {
         json::remove(&mut hashed, &json::keys(field));
     }
-    let labels = labels(scene, API);
+    let labels = labels(scene, component);
     let hash = json::hash_of(&hashed, &labels);
-    if scene.world.object(kind, name).is_some_and(|live| is_applied(scene, live, &hash, &labels, &spec)) {
+    if scene.world.object(kind, name).is_some_and(|live| is_applied(scene, live, &hash, &labels, &fields)) {
         return None;
     }
-    let fields = Map::from_iter([("spec".to_owned(), spec)]);
-    let mut object = object(scene, kind, name, API, fields);
+    let mut object = object(scene, kind, name, component, fields);
     json::set(&mut object, &["metadata".into(), "annotations".into()], json!({annotation::APPLIED: hash}));
     Some(Action::Apply { kind: kind.kind, object })
 }
 
-fn is_applied(scene: &Scene<'_>, live: &DynamicObject, hash: &str, labels: &Map<String, Value>, spec: &Value) -> bool {
+fn is_applied(
+    scene: &Scene<'_>,
+    live: &DynamicObject,
+    hash: &str,
+    labels: &Map<String, Value>,
+    fields: &Map<String, Value>,
+) -> bool {
     let metadata = &live.metadata;
     let annotated = metadata.annotations.as_ref().and_then(|all| all.get(annotation::APPLIED));
     let labelled = |label: &String, value: &Value| {
@@ -94,7 +112,7 @@ fn is_applied(scene: &Scene<'_>, live: &DynamicObject, hash: &str, labels: &Map<
     annotated.is_some_and(|found| found == hash)
         && labels.iter().all(|(label, value)| labelled(label, value))
         && is_owned(scene, live)
-        && covers(live.data.get("spec").unwrap_or(&Value::Null), spec)
+        && fields.iter().all(|(field, value)| covers(live.data.get(field).unwrap_or(&Value::Null), value))
 }
 
 /// Whether this very `Keystone` owns the object: one of the same name that was deleted does not count.
@@ -112,6 +130,21 @@ pub(super) fn delete(kind: &Kind, live: &DynamicObject) -> Option<Action> {
 /// The name of an object, or nothing.
 pub(super) fn name(live: &DynamicObject) -> &str {
     live.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// An annotation of an object.
+pub(super) fn annotation<'a>(live: &'a DynamicObject, name: &str) -> Option<&'a str> {
+    live.metadata.annotations.as_ref().and_then(|all| all.get(name)).map(String::as_str)
+}
+
+/// Which part of a `Keystone` the object is of.
+pub(super) fn component(live: &DynamicObject) -> Option<&str> {
+    live.metadata.labels.as_ref()?.get(COMPONENT).map(String::as_str)
+}
+
+/// Whether a Job has ended, one way or the other.
+pub(super) fn is_finished(job: &DynamicObject) -> bool {
+    holds(job, "Complete").is_some() || holds(job, "Failed").is_some()
 }
 
 /// A value of an object at a dotted path.

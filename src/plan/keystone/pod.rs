@@ -132,6 +132,16 @@ pub(super) fn mounts(spec: &KeystoneSpec) -> Vec<Value> {
     mounts
 }
 
+/// Where the pod of a Job may run.
+pub(super) fn place(spec: &KeystoneSpec, pod: &mut Value) {
+    if !spec.node_selector.is_empty() {
+        json::set(pod, &["nodeSelector".to_owned()], json!(spec.node_selector));
+    }
+    if !spec.tolerations.is_empty() {
+        json::set(pod, &["tolerations".to_owned()], json!(spec.tolerations));
+    }
+}
+
 /// What a pod may.
 pub(super) fn pod_security() -> Value {
     json!({

@@ -10,7 +10,9 @@ use api::{
 use super::{
     Scene,
     course::Course,
-    keys, server, steps,
+    keys,
+    rotation::Rotations,
+    server, steps,
     target::{self, Place},
     world::{Note, NoteReason, Plan, World},
 };
@@ -34,7 +36,7 @@ pub(crate) fn held(world: &World) -> Option<Plan> {
 }
 
 /// The whole status.
-pub(crate) fn status(scene: &Scene<'_>, course: &Course) -> KeystoneStatus {
+pub(crate) fn status(scene: &Scene<'_>, course: &Course, rotations: &Rotations) -> KeystoneStatus {
     let before = scene.before;
     let installed = installed(scene, course);
     let upgrade = course.upgrade.as_ref();
@@ -54,9 +56,11 @@ pub(crate) fn status(scene: &Scene<'_>, course: &Course) -> KeystoneStatus {
         endpoint: Some(endpoint(scene)),
         ready_replicas: server::ready_replicas(scene),
         keys_created: before.keys_created || keys::exist(scene),
+        keys: rotations.keys.clone(),
         history: history(&before.history, course.ended.clone()),
     };
-    status.conditions = condition::fold(verdicts(scene, course, &status), &before.conditions, scene.world.now);
+    status.conditions =
+        condition::fold(verdicts(scene, course, rotations, &status), &before.conditions, scene.world.now);
     status
 }
 
@@ -100,7 +104,7 @@ fn history(before: &[UpgradeHistoryEntry], ended: Option<UpgradeHistoryEntry>) -
 
 type Verdicts = Vec<(String, Verdict)>;
 
-fn verdicts(scene: &Scene<'_>, course: &Course, status: &KeystoneStatus) -> Verdicts {
+fn verdicts(scene: &Scene<'_>, course: &Course, rotations: &Rotations, status: &KeystoneStatus) -> Verdicts {
     let failure = course
         .failure
         .clone()
@@ -116,14 +120,16 @@ fn verdicts(scene: &Scene<'_>, course: &Course, status: &KeystoneStatus) -> Verd
         },
         None => Verdict::no(Severity::None, Reason::Ready, "nothing is wrong"),
     };
-    vec![
+    let mut all = vec![
         (READY.to_owned(), ready(scene, course, failure.as_ref())),
         ("Available".to_owned(), available(scene, course, status)),
         ("Progressing".to_owned(), progressing(scene, course)),
         ("Degraded".to_owned(), degraded),
         ("KeysReady".to_owned(), keys_ready(scene)),
         ("TargetReleaseValid".to_owned(), target_valid(scene)),
-    ]
+    ];
+    all.extend(rotations.verdicts.iter().cloned());
+    all
 }
 
 /// What keeps the pods from being as they shall be while nothing is under way.
@@ -170,6 +176,9 @@ fn ready(scene: &Scene<'_>, course: &Course, failure: Option<&Failure>) -> Verdi
     if let Some(refusal) = &scene.target.refusal {
         return Verdict::no(Severity::Warning, refusal.reason, refusal.message.clone());
     }
+    if let Some(waits) = &course.waits {
+        return Verdict::no(Severity::Info, Reason::Requested, waits.clone());
+    }
     if let Some(upgrade) = &course.upgrade {
         let text = format!("step {} to {}: {}", upgrade.step, upgrade.to_image, upgrade.message);
         return Verdict::no(Severity::Info, Reason::Requested, text);
@@ -207,6 +216,9 @@ fn available(scene: &Scene<'_>, course: &Course, status: &KeystoneStatus) -> Ver
 }
 
 fn progressing(scene: &Scene<'_>, course: &Course) -> Verdict {
+    if let Some(waits) = &course.waits {
+        return Verdict { reason: Reason::Requested, ..Verdict::yes(waits.clone()) };
+    }
     match &course.upgrade {
         Some(upgrade) => {
             let what = if upgrade.from.is_empty() { "installing" } else { "upgrading to" };
@@ -233,8 +245,9 @@ pub(crate) fn notes(scene: &Scene<'_>, course: &Course, after: &KeystoneStatus) 
     let mut notes = Vec::new();
     let mut note = |warning, reason, message: String| notes.push(Note { warning, reason, message });
     if after.keys_created && !before.keys_created {
-        note(false, NoteReason::FernetKeysGenerated, format!("Secret/{}-fernet-keys", scene.world.name()));
-        note(false, NoteReason::CredentialKeysGenerated, format!("Secret/{}-credential-keys", scene.world.name()));
+        for row in &keys::REPOSITORIES {
+            note(false, row.generated, format!("Secret/{}", (row.secret)(scene)));
+        }
     }
     if let (None, Some(upgrade)) = (&before.upgrade, &after.upgrade)
         && !upgrade.from.is_empty()

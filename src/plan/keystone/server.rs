@@ -13,7 +13,7 @@ use super::{
     objects::{self, field, holds, name},
     pod, steps,
     target::{Course, Place},
-    world::{Action, COMPONENT, DEPLOYMENT, HPA, PDB, POD, SERVICE},
+    world::{Action, DEPLOYMENT, HPA, PDB, POD, SERVICE},
 };
 use crate::{
     json,
@@ -163,9 +163,7 @@ fn autoscaler(scene: &Scene<'_>, spec: &KeystoneSpec, autoscaling: &Autoscaling)
 
 /// The pods that serve.
 pub(super) fn pods<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = &'a DynamicObject> {
-    scene.world.own(&POD).filter(|pod| {
-        pod.metadata.labels.as_ref().and_then(|all| all.get(COMPONENT)).is_some_and(|own| own == objects::API)
-    })
+    scene.world.own(&POD).filter(|pod| objects::component(pod) == Some(objects::API))
 }
 
 /// Whether the pod runs that image. The annotation says what the operator asked for; the container may name a mirror of

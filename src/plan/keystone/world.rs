@@ -6,7 +6,7 @@ use api::{
     DynamicObject, MANAGED_BY,
     condition::Reason,
     keystone::{KeystoneSpec, KeystoneStatus},
-    service::{CONFIG_MAP, Kind},
+    service::{CONFIG_MAP, Kind, RBAC},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -30,9 +30,18 @@ pub const PDB: Kind =
 /// `HorizontalPodAutoscaler`.
 pub const HPA: Kind =
     Kind { group: "autoscaling", version: "v2", kind: "HorizontalPodAutoscaler", plural: "horizontalpodautoscalers" };
+/// `CronJob`.
+pub const CRON_JOB: Kind = Kind { group: "batch", version: "v1", kind: "CronJob", plural: "cronjobs" };
+/// `ServiceAccount`.
+pub const ACCOUNT: Kind = Kind { group: "", version: "v1", kind: "ServiceAccount", plural: "serviceaccounts" };
+/// `Role`.
+pub const ROLE: Kind = Kind { group: RBAC, version: "v1", kind: "Role", plural: "roles" };
+/// `RoleBinding`.
+pub const ROLE_BINDING: Kind = Kind { group: RBAC, version: "v1", kind: "RoleBinding", plural: "rolebindings" };
 
 /// The kinds of the objects that a `Keystone` is made of: what is watched, and what the operator may write.
-pub const KINDS: &[Kind] = &[CONFIG_MAP, DEPLOYMENT, HPA, JOB, PDB, POD, SECRET, SERVICE];
+pub const KINDS: &[Kind] =
+    &[CONFIG_MAP, CRON_JOB, DEPLOYMENT, HPA, JOB, PDB, POD, ROLE, ROLE_BINDING, SECRET, SERVICE, ACCOUNT];
 
 /// The label whose value is the name of the `Keystone`.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
@@ -121,6 +130,14 @@ pub enum Action {
         /// The object, with its name.
         object: Value,
     },
+    /// Change some fields of the object that was observed, and only of that one: nothing is written over what somebody
+    /// else wrote in between.
+    Merge {
+        /// The kind.
+        kind: &'static str,
+        /// The fields, with name and resource version; `null` removes one.
+        object: Value,
+    },
     /// Delete this very object, and what it owns.
     Delete {
         /// The kind.
@@ -144,6 +161,20 @@ pub enum NoteReason {
     FernetKeysGenerated,
     /// The keys for credentials were made.
     CredentialKeysGenerated,
+    /// New keys for tokens are published.
+    FernetKeysRotated,
+    /// New keys for credentials are published.
+    CredentialKeysRotated,
+    /// The published keys for tokens were changed, and not by a rotation.
+    FernetKeysChanged,
+    /// The published keys for credentials were changed, and not by a rotation.
+    CredentialKeysChanged,
+    /// A new set of keys is not what a rotation makes of the published one.
+    RotationRejected,
+    /// A Job was to rotate keys, and did not.
+    RotationFailed,
+    /// Keys are gone before the tokens that they encrypted have expired.
+    TooFewKeys,
     /// The first schema is there.
     DatabaseSynced,
     /// The first administrator and endpoint are there.

@@ -17,11 +17,12 @@ impl Sim {
             self.pod(&pod);
         }
         self.deployment();
+        self.refresh_all();
     }
 
     /// How the Job of that name behaves.
     fn behaviour(&self, job: &str) -> Behaviour {
-        let known = self.jobs.iter().find(|(task, _)| job.contains(&format!("-db-{task}-")));
+        let known = self.jobs.iter().find(|(task, _)| job.contains(&format!("-{task}-")));
         let report = r#"{"check": 2, "version": "29.1.0", "doctor": 0, "upgradeCheck": 0, "ahead": false}"#;
         known.map_or(Behaviour::Succeeds(report.into()), |(_, behaviour)| behaviour.clone())
     }
@@ -67,6 +68,7 @@ impl Sim {
             pod["metadata"]["labels"]["batch.kubernetes.io/job-name"] = json!(job);
         }
         self.objects("Pod").push(Arc::new(serde_json::from_value(pod).unwrap()));
+        self.refresh(name);
     }
 
     /// The kubelet: one transition of one pod.
@@ -92,6 +94,7 @@ impl Sim {
                 _ => json!({"phase": "Running", "containerStatuses": [{"state": {"running": {}}}]}),
             },
             ("Running", Some(job)) => match self.behaviour(&job) {
+                Behaviour::Succeeds(_) if !self.may_confirm(&pod) => return,
                 Behaviour::Succeeds(message) => ended("Succeeded", &message),
                 Behaviour::Fails(message) => ended("Failed", &message),
                 Behaviour::Hangs | Behaviour::Waits(..) => return,

@@ -4,7 +4,10 @@
 #![allow(clippy::needless_pass_by_value)]
 
 mod cluster;
+mod keys;
 mod laws;
+mod rotation;
+mod rotation_laws;
 mod scenarios;
 mod sim;
 mod trouble;

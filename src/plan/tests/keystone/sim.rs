@@ -6,6 +6,7 @@ use api::{
     DynamicObject,
     keystone::{KeystoneSpec, KeystoneStatus},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::SignedDuration;
 use plan::{
     json,
@@ -13,6 +14,8 @@ use plan::{
     release::{Meta, Objects, Root, kind_key},
 };
 use serde_json::{Value, json};
+
+use super::keys::Keys;
 
 pub const OLD: &str = "quay.io/keystone:2025.2";
 pub const NEW: &str = "quay.io/keystone:2026.1";
@@ -45,6 +48,8 @@ pub struct Sim {
     pub notes: Vec<String>,
     /// The Jobs that ran to their end, in order.
     pub ran: Vec<String>,
+    /// The keys that each pod sees: by pod and Secret.
+    pub seen: BTreeMap<(String, String), Keys>,
 }
 
 pub fn spec(image: &str) -> Value {
@@ -84,6 +89,7 @@ impl Sim {
             uids: 0,
             notes: Vec::new(),
             ran: Vec::new(),
+            seen: BTreeMap::new(),
         }
     }
 
@@ -138,6 +144,7 @@ impl Sim {
                         self.apply(kind, object);
                     }
                 }
+                Action::Merge { kind, object } => self.merge(kind, object),
                 Action::Delete { kind, name, uid } => {
                     if self.find(kind, name).and_then(|live| live.metadata.uid.clone()).as_ref() == Some(uid) {
                         self.delete(kind, name);
@@ -193,6 +200,20 @@ impl Sim {
         self.objects(kind).push(Arc::new(serde_json::from_value(new).unwrap()));
     }
 
+    /// A merge patch of the object that was observed.
+    fn merge(&mut self, kind: &str, patch: &Value) {
+        let name = json::text(patch, "metadata.name").unwrap().to_owned();
+        let live = self.find(kind, &name).unwrap();
+        let version = json::text(patch, "metadata.resourceVersion");
+        assert_eq!(version, live.metadata.resource_version.as_deref(), "a conflict");
+        self.uids += 1;
+        let version = self.uids.to_string();
+        self.edit(kind, &name, |live| {
+            merge_into(live, patch);
+            json::set(live, &json::keys("metadata.resourceVersion"), json!(version));
+        });
+    }
+
     /// Changes an object in place.
     pub fn edit(&mut self, kind: &str, name: &str, change: impl FnOnce(&mut Value)) {
         let slot = self.objects(kind).iter_mut().find(|object| object.metadata.name.as_deref() == Some(name)).unwrap();
@@ -236,10 +257,10 @@ impl Sim {
         panic!("no rest: {:#?}", self.world.keystone.status);
     }
 
-    /// The tasks of the Jobs that ran to their end.
+    /// The tasks of the Jobs of installations and upgrades that ran to their end.
     pub fn tasks(&self) -> Vec<String> {
-        let task = |job: &String| job.split("-db-").nth(1).unwrap().rsplit_once('-').unwrap().0.to_owned();
-        self.ran.iter().map(task).collect()
+        let task = |job: &String| Some(job.split("-db-").nth(1)?.rsplit_once('-').unwrap().0.to_owned());
+        self.ran.iter().filter_map(task).collect()
     }
 
     /// Rounds until the record names that step.
@@ -282,6 +303,23 @@ impl Sim {
     }
 }
 
+fn merge_into(value: &mut Value, patch: &Value) {
+    match patch {
+        Value::Object(fields) => {
+            for (field, new) in fields {
+                if new.is_null() {
+                    json::remove(value, std::slice::from_ref(field));
+                } else {
+                    let mut inner = value.get(field).cloned().unwrap_or_default();
+                    merge_into(&mut inner, new);
+                    json::set(value, std::slice::from_ref(field), inner);
+                }
+            }
+        }
+        new => *value = new.clone(),
+    }
+}
+
 /// What the API server makes of what it gets: quantities in their canonical form, defaults.
 fn normalize(object: &mut Value) {
     let container = "spec.template.spec.containers.0";
@@ -293,8 +331,10 @@ fn normalize(object: &mut Value) {
         json::set(object, &json::keys("spec.template.spec.dnsPolicy"), json!("ClusterFirst"));
     }
     if json::text(object, "kind") == Some("Secret") {
-        let data = json::get(object, "stringData").cloned().unwrap();
-        json::set(object, &json::keys("data"), data);
+        let texts = json::get(object, "stringData").and_then(Value::as_object).cloned().unwrap_or_default();
+        for (key, text) in texts {
+            json::set(object, &["data".into(), key], json!(STANDARD.encode(text.as_str().unwrap())));
+        }
         json::remove(object, &json::keys("stringData"));
     }
     // Of the apply; the API server gives the object a new one.

@@ -1,0 +1,166 @@
+//! What a rotation is made of: the `CronJob`, the account that may write the staging Secret and nothing else, and that Secret.
+
+use api::{keystone::KeystoneSpec, service::RBAC};
+use serde_json::{Map, Value, json};
+
+use super::{
+    super::{
+        Scene, config, job_pod,
+        keys::Repository,
+        objects, pod,
+        target::Place,
+        world::{ACCOUNT, Action, CRON_JOB, ROLE, ROLE_BINDING, SECRET},
+    },
+    at_rest,
+};
+
+/// Seconds that a rotation may take, tries included.
+const DEADLINE: i64 = 600;
+/// How often a Job tries.
+const TRIES: i32 = 4;
+/// Seconds that a Job and its log stay when it is over: somebody may have been away over a weekend.
+const EVIDENCE: i64 = 3 * 24 * 3600;
+/// Seconds that a rotation may be late: an upgrade is over by then.
+const LATE: i64 = 24 * 3600;
+/// How many Jobs stay at most, those that a person made among them.
+const HISTORY: i32 = 10;
+/// What the Secret for new sets is.
+const STAGING: &str = "staged-keys";
+
+/// What rotates.
+pub(super) fn rotate(row: &Repository) -> String {
+    format!("{}-rotate", row.id)
+}
+
+/// What asks the pods.
+pub(super) fn confirm(row: &Repository) -> String {
+    format!("{}-confirm", row.id)
+}
+
+/// The name of the `CronJob`, and of what belongs to it (seed 000).
+fn name(scene: &Scene<'_>, row: &Repository) -> String {
+    format!("{}-{}", scene.world.name(), rotate(row))
+}
+
+/// The name of the Secret for new sets.
+pub(super) fn staging(scene: &Scene<'_>, row: &Repository) -> String {
+    format!("{}-rotation", (row.secret)(scene))
+}
+
+/// What of it has to be written.
+pub(super) fn actions(scene: &Scene<'_>, row: &Repository, spec: &KeystoneSpec) -> Vec<Action> {
+    // During an upgrade the old image: it is the one that is known to work.
+    let Some(place) = scene.from() else { return Vec::new() };
+    let name = name(scene, row);
+    let parts = [
+        (&ACCOUNT, Map::from_iter([("automountServiceAccountToken".to_owned(), json!(false))])),
+        (&ROLE, Map::from_iter([("rules".to_owned(), rules(scene, row))])),
+        (&ROLE_BINDING, binding(scene, &name)),
+        (&CRON_JOB, Map::from_iter([("spec".to_owned(), cron_job(scene, row, spec, place, &name))])),
+    ];
+    let component = rotate(row);
+    let written =
+        parts.into_iter().filter_map(|(kind, fields)| objects::ensure(scene, kind, &name, &component, fields, &[]));
+    written.chain(staging_secret(scene, row)).collect()
+}
+
+/// The one thing that the account may do. The keys themselves reach the pod as a volume, as in every other pod.
+fn rules(scene: &Scene<'_>, row: &Repository) -> Value {
+    json!([{
+        "apiGroups": [""],
+        "resources": [SECRET.plural],
+        "resourceNames": [staging(scene, row)],
+        "verbs": ["patch"],
+    }])
+}
+
+fn binding(scene: &Scene<'_>, name: &str) -> Map<String, Value> {
+    Map::from_iter([
+        ("roleRef".to_owned(), json!({"apiGroup": RBAC, "kind": ROLE.kind, "name": name})),
+        ("subjects".to_owned(), json!([{"kind": ACCOUNT.kind, "name": name, "namespace": scene.world.namespace}])),
+    ])
+}
+
+/// Created, not applied: what is in it is the rotation's.
+fn staging_secret(scene: &Scene<'_>, row: &Repository) -> Option<Action> {
+    let name = staging(scene, row);
+    if scene.world.object(&SECRET, &name).is_some() {
+        return None;
+    }
+    let fields = Map::from_iter([("type".to_owned(), json!("Opaque"))]);
+    Some(Action::Create { kind: SECRET.kind, object: objects::object(scene, &SECRET, &name, STAGING, fields) })
+}
+
+fn cron_job(scene: &Scene<'_>, row: &Repository, spec: &KeystoneSpec, place: &Place, name: &str) -> Value {
+    let schedule = (row.schedule)(spec);
+    let labels = objects::labels(scene, &rotate(row));
+    let env = [
+        pod::env("NAMESPACE", &scene.world.namespace),
+        pod::env("STAGING", &staging(scene, row)),
+        pod::env("KEYS_MAX", &(row.most)(spec).to_string()),
+    ];
+    let mut pod = pod_spec(scene, row, spec, place, "rotate", env.into_iter().flatten().collect());
+    crate::json::set(&mut pod, &["serviceAccountName".into()], json!(name));
+    crate::json::set(&mut pod, &["automountServiceAccountToken".into()], json!(true));
+    let mut cron_job = json!({
+        "schedule": schedule.cron,
+        // One that is due in the meantime is made up for.
+        "suspend": schedule.suspend || !at_rest(scene),
+        "startingDeadlineSeconds": LATE,
+        "concurrencyPolicy": "Forbid",
+        "successfulJobsHistoryLimit": HISTORY,
+        "failedJobsHistoryLimit": HISTORY,
+        "jobTemplate": {
+            // Jobs that a person makes of it have them, too.
+            "metadata": {"labels": labels},
+            "spec": {
+                "backoffLimit": TRIES,
+                "activeDeadlineSeconds": DEADLINE,
+                "ttlSecondsAfterFinished": EVIDENCE,
+                "template": {"metadata": {"labels": labels}, "spec": pod},
+            },
+        },
+    });
+    if let Some(zone) = schedule.zone.filter(|zone| !zone.is_empty()) {
+        crate::json::set(&mut cron_job, &["timeZone".into()], json!(zone));
+    }
+    cron_job
+}
+
+/// The pod of a Job about keys.
+pub(super) fn pod_spec(
+    scene: &Scene<'_>,
+    row: &Repository,
+    spec: &KeystoneSpec,
+    place: &Place,
+    task: &str,
+    own_env: Vec<Value>,
+) -> Value {
+    let mut volumes = pod::volumes(scene, spec, &config::name(scene, spec, place));
+    volumes.push(job_pod::scripts(scene));
+    let mut mounts = pod::mounts(spec);
+    mounts.push(json!({"name": "scripts", "mountPath": job_pod::SCRIPTS, "readOnly": true}));
+    let mut env = pod::database_env(scene, spec);
+    env.extend(own_env);
+    let launch = format!("{}/launch.py", pod::FILES);
+    let script = format!("{}/keys.py", job_pod::SCRIPTS);
+    let mut pod = json!({
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+        "securityContext": pod::pod_security(),
+        "volumes": volumes,
+        "containers": [{
+            "name": "job",
+            "image": place.image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["python3", launch, "python3", script, task, row.id.to_string()],
+            "env": env,
+            "volumeMounts": mounts,
+            "securityContext": pod::container_security(),
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+        }],
+    });
+    pod::place(spec, &mut pod);
+    pod
+}

@@ -1,0 +1,302 @@
+//! Rotations: what is published, what is refused, and what waits.
+
+use std::collections::BTreeMap;
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::{
+    keys::{CREDENTIAL, FERNET, Keys, key},
+    sim::{Behaviour, NEW, OLD, Sim},
+};
+
+fn notes(sim: &Sim, reason: &str) -> usize {
+    sim.notes.iter().filter(|note| note.split(':').next() == Some(reason)).count()
+}
+
+#[rstest]
+#[case::tokens(FERNET, "FernetKeysRotated", "keystone-fernet-confirm-")]
+#[case::credentials(CREDENTIAL, "CredentialKeysRotated", "keystone-credential-confirm-")]
+fn a_rotation_is_published_told_and_confirmed(#[case] secret: &str, #[case] note: &str, #[case] job: &str) {
+    let mut sim = Sim::installed(OLD);
+    assert!(sim.condition("KeysRotate").0 && sim.record(secret).everywhere, "{:?}", sim.condition("KeysRotate"));
+    let pods = sim.servers();
+    for round in 1..=10 {
+        let new = sim.rotate(secret);
+        sim.settle();
+        assert_eq!(sim.keys(secret), new);
+        assert_eq!(sim.keys(&format!("{secret}-rotation")), Keys::new(), "the next rotation finds it empty");
+        assert_eq!(notes(&sim, note), round);
+        let record = sim.record(secret);
+        assert_eq!((record.count, record.everywhere, record.rejected), (3, true, None));
+        assert_eq!(u64::try_from(record.primary).unwrap(), *new.keys().max().unwrap());
+        assert_eq!(sim.ran.iter().filter(|ran| ran.starts_with(job)).count(), round, "every pod was asked");
+    }
+    assert_eq!(sim.servers(), pods, "no rollout");
+    assert!(sim.condition("Ready").0 && sim.condition("KeysRotate").0);
+    assert_eq!(sim.tasks(), ["sync", "bootstrap"]);
+}
+
+/// What becomes of a key of a good rotation, which leaves 0, 2 and 3.
+enum Hostile {
+    /// A key that nobody had, with that number.
+    Foreign(u64),
+    /// The published key of that number.
+    Old(u64),
+    Text(&'static str),
+    Gone,
+}
+
+use Hostile::{Foreign, Gone, Old, Text};
+
+#[rstest]
+#[case::every_key("Continuity", &[(0, Foreign(1)), (2, Foreign(2)), (3, Foreign(3))])]
+#[case::another_primary("Continuity", &[(3, Foreign(1))])]
+#[case::a_kept_key_changed("Continuity", &[(2, Foreign(1))])]
+#[case::announced_not_new("Stale", &[(0, Old(1))])]
+#[case::announced_twice("Duplicate", &[(0, Old(0))])]
+#[case::too_few("Count", &[(2, Gone)])]
+#[case::too_many("Count", &[(1, Old(1))])]
+#[case::no_announced("Count", &[(0, Gone)])]
+#[case::jumped("Count", &[(3, Gone), (9, Old(0))])]
+#[case::nothing_rotated("Count", &[(0, Foreign(1)), (1, Old(1)), (3, Gone)])]
+#[case::short("Format", &[(0, Text("c2hvcnQ="))])]
+#[case::not_base64("Format", &[(0, Text("!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!"))])]
+#[case::empty("Format", &[(0, Text(""))])]
+fn a_hostile_set_is_put_aside_and_nothing_changes(#[case] problem: &str, #[case] changes: &[(u64, Hostile)]) {
+    let mut sim = Sim::installed(OLD);
+    let before = sim.keys(FERNET);
+    let mut bad = super::keys::rotated(&before, 3, key(77));
+    for (number, change) in changes {
+        bad.remove(number);
+        bad.extend(match change {
+            Foreign(n) => Some((*number, key(100 + n))),
+            Old(n) => Some((*number, before[n].clone())),
+            Text(text) => Some((*number, (*text).to_owned())),
+            Gone => None,
+        });
+    }
+    sim.stage(FERNET, &bad);
+    sim.settle();
+    assert_eq!(sim.keys(FERNET), before, "production is untouched");
+    assert_eq!(sim.keys(&format!("{FERNET}-rejected")), bad, "it is kept");
+    assert_eq!(sim.keys(&format!("{FERNET}-rotation")), Keys::new());
+    assert_eq!(sim.record(FERNET).rejected.unwrap().problem.to_string(), problem);
+    assert_eq!(notes(&sim, "RotationRejected"), 1, "{:?}", sim.notes);
+    let (rotates, message) = sim.condition("KeysRotate");
+    assert!(!rotates && message.contains(&format!("Secret/{FERNET}-rejected")), "{message}");
+    assert!(sim.condition("Ready").0, "users notice nothing");
+    let text = serde_json::to_string(&sim.world.keystone.status).unwrap() + &sim.notes.concat();
+    for secret in before.values().chain(bad.values()).filter(|key| key.len() > 8) {
+        assert!(!text.contains(secret.as_str()), "a key is shown");
+    }
+    // And the next rotation is as if nothing had been.
+    sim.rotate(FERNET);
+    sim.settle();
+    assert_eq!(notes(&sim, "FernetKeysRotated"), 1);
+    assert!(sim.condition("KeysRotate").0);
+}
+
+#[rstest]
+#[case::of_other_keys("0123456789abcdef", 0, "Outdated")]
+#[case::to_come("", 3600, "Time")]
+#[case::long_ago("", -3600, "Time")]
+fn what_a_set_says_of_itself_counts(#[case] from: &str, #[case] late: i64, #[case] problem: &str) {
+    let mut sim = Sim::installed(OLD);
+    let good = super::keys::rotated(&sim.keys(FERNET), 3, key(77));
+    let from = if from.is_empty() { sim.record(FERNET).set } else { from.to_owned() };
+    sim.stage_from(FERNET, &good, &from, late);
+    sim.settle();
+    assert_eq!(sim.record(FERNET).rejected.unwrap().problem.to_string(), problem);
+}
+
+#[test]
+fn a_name_that_is_no_number_is_refused() {
+    let mut sim = Sim::installed(OLD);
+    sim.rotate(FERNET);
+    sim.edit("Secret", "keystone-fernet-keys-rotation", |live| live["data"]["00"] = json!("AAAA"));
+    sim.settle();
+    assert_eq!(sim.record(FERNET).rejected.unwrap().problem.to_string(), "Name");
+}
+
+#[test]
+fn the_next_set_waits_until_every_pod_has_the_last_one() {
+    let mut sim = Sim::installed(OLD);
+    let lagging = sim.servers()[0].clone();
+    sim.jobs.insert("fernet-confirm", Behaviour::Fails(json!({"lagging": [lagging]}).to_string()));
+    let first = sim.rotate(FERNET);
+    sim.settle();
+    assert_eq!(sim.keys(FERNET), first);
+    assert_eq!(sim.record(FERNET).lagging, [lagging.as_str()]);
+    assert!(!sim.record(FERNET).everywhere);
+    let second = sim.rotate(FERNET);
+    sim.settle();
+    assert_eq!(sim.keys(FERNET), first, "it waits");
+    let (rotates, message) = sim.condition("KeysRotate");
+    assert!(!rotates && message.contains(&format!("Pod/{lagging}")), "{message}");
+    assert!(sim.condition("Ready").0);
+    sim.jobs.clear();
+    for job in sim.names("Job").into_iter().filter(|job| job.contains("-confirm-")) {
+        // Its time to live is over.
+        let pods = sim.pods_of(&job);
+        sim.delete("Job", &job);
+        for pod in &pods {
+            sim.pod(pod);
+        }
+    }
+    sim.settle();
+    assert_eq!(sim.keys(FERNET), second, "and goes on by itself");
+    assert!(sim.record(FERNET).everywhere && sim.record(FERNET).lagging.is_empty());
+}
+
+#[test]
+fn a_rotation_waits_for_an_upgrade_and_an_upgrade_for_a_rotation() {
+    let mut sim = Sim::installed(OLD);
+    let suspended = |sim: &Sim| sim.find("CronJob", "keystone-fernet-rotate").unwrap().data["spec"]["suspend"].clone();
+    let before = sim.keys(FERNET);
+    sim.image(NEW).until("Migrating");
+    assert_eq!(suspended(&sim), true);
+    let new = sim.rotate(FERNET);
+    sim.until("Contracting");
+    assert_eq!(sim.keys(FERNET), before);
+    sim.settle();
+    assert_eq!(sim.keys(FERNET), new, "published when it was over");
+    assert_eq!(suspended(&sim), false);
+    // The other way round.
+    sim.jobs.insert("credential-confirm", Behaviour::Hangs);
+    sim.rotate(CREDENTIAL);
+    sim.settle();
+    sim.image("quay.io/keystone:2026.2").settle();
+    assert_eq!(sim.step(), None);
+    assert!(
+        sim.condition("Progressing").1.contains("of the key rotation ends first"),
+        "{:?}",
+        sim.condition("Progressing")
+    );
+    sim.jobs.clear();
+    sim.settle();
+    assert_eq!(sim.world.keystone.status.installed_release.as_deref(), Some("2026.2"));
+    assert!(sim.condition("KeysRotate").0 && sim.condition("Ready").0);
+}
+
+#[test]
+fn a_users_own_suspend_stays() {
+    let mut sim = Sim::installed(OLD);
+    sim.spec(|spec| spec.credential_keys.suspend = true).settle();
+    let suspended = |sim: &Sim, name: &str| sim.find("CronJob", name).unwrap().data["spec"]["suspend"].clone();
+    assert_eq!(suspended(&sim, "keystone-credential-rotate"), true);
+    assert_eq!(suspended(&sim, "keystone-fernet-rotate"), false);
+    sim.image(NEW).settle();
+    assert_eq!(suspended(&sim, "keystone-credential-rotate"), true);
+    assert_eq!(suspended(&sim, "keystone-fernet-rotate"), false);
+}
+
+#[rstest]
+#[case::nothing("Complete", "", "succeeded and no new keys came of it")]
+#[case::lost("Complete", r#"{"staged": "0123456789abcdef"}"#, "succeeded and no new keys came of it")]
+#[case::failed("Failed", "keystone-manage credential_rotate: not all credentials", "not all credentials")]
+fn a_job_that_rotates_nothing_is_noticed(#[case] condition: &str, #[case] said: &str, #[case] text: &str) {
+    let mut sim = Sim::installed(OLD);
+    sim.rotation_job("by-hand", condition, said);
+    for _ in 0..20 {
+        sim.settle();
+        sim.pass();
+    }
+    let (rotates, message) = sim.condition("KeysRotate");
+    assert!(!rotates && message.contains("Job/by-hand") && message.contains(text), "{message}");
+    assert_eq!(notes(&sim, "RotationFailed"), 1, "{:?}", sim.notes);
+    assert_eq!(sim.record(FERNET).fruitless, ["by-hand"]);
+    sim.rotate(FERNET);
+    sim.settle();
+    assert!(sim.condition("KeysRotate").0, "the next one answers it");
+}
+
+#[test]
+fn a_job_that_rotated_is_no_trouble() {
+    let mut sim = Sim::installed(OLD);
+    sim.rotation_job("by-hand", "Complete", "");
+    sim.rotate(FERNET);
+    sim.settle();
+    for _ in 0..20 {
+        sim.pass();
+    }
+    assert_eq!(notes(&sim, "RotationFailed"), 0);
+}
+
+#[test]
+fn keys_that_somebody_changed_are_told_and_asked_for_again() {
+    let mut sim = Sim::installed(OLD);
+    sim.edit("Secret", FERNET, |live| {
+        live["data"]["0"] = live["data"]["2"].clone();
+        live["metadata"]["resourceVersion"] = json!("by-hand");
+    });
+    sim.settle();
+    assert_eq!((notes(&sim, "FernetKeysChanged"), notes(&sim, "FernetKeysRotated")), (1, 0));
+    assert!(sim.record(FERNET).everywhere);
+    assert!(sim.ran.iter().any(|job| job.contains("-fernet-confirm-")));
+}
+
+#[test]
+fn lost_keys_stay_lost_and_nothing_rotates() {
+    let mut sim = Sim::installed(OLD);
+    let new = sim.rotate(FERNET);
+    sim.delete("Secret", FERNET);
+    sim.settle();
+    assert!(sim.find("Secret", FERNET).is_none());
+    assert_eq!(sim.keys("keystone-fernet-keys-rotation"), new, "what may help to restore them stays");
+    assert!(sim.condition("Degraded").0);
+}
+
+#[rstest]
+#[case::weekly("0 0 * * 0", 3, None)]
+#[case::shorthand("@weekly", 3, None)]
+#[case::daily("30 4 * * *", 5, None)]
+#[case::daily_short("30 4 * * *", 4, Some(5))]
+#[case::half_days("0 */12 * * *", 3, Some(7))]
+#[case::hourly("@hourly", 3, Some(51))]
+#[case::twice_a_week("0 1,2 * * sun", 3, Some(4))]
+#[case::end_of_month("0 0 1,31 * *", 3, Some(4))]
+#[case::either_day("0 0 13 * fri", 3, Some(4))]
+#[case::not_a_schedule("whenever", 3, None)]
+fn too_few_keys_for_the_schedule_are_told(#[case] cron: &str, #[case] most: i32, #[case] needed: Option<usize>) {
+    let mut sim = Sim::installed(OLD);
+    sim.spec(|spec| {
+        spec.fernet.rotation_schedule = cron.to_owned();
+        spec.fernet.max_active_keys = most;
+    });
+    sim.settle();
+    let (suffice, message) = sim.condition("KeysSuffice");
+    assert_eq!(suffice, needed.is_none(), "{message}");
+    assert_eq!(notes(&sim, "TooFewKeys"), usize::from(needed.is_some()));
+    if let Some(needed) = needed {
+        assert!(message.contains(&format!("set it to {needed} or")), "{message}");
+    }
+    assert!(sim.condition("Ready").0);
+}
+
+#[test]
+fn shorter_tokens_need_fewer_keys() {
+    let mut sim = Sim::installed(OLD);
+    let token: BTreeMap<String, String> = [("allow_expired_window".to_owned(), "0".to_owned())].into();
+    sim.spec(|spec| {
+        spec.fernet.rotation_schedule = "@hourly".to_owned();
+        spec.extra_config.insert("token".to_owned(), token);
+    });
+    sim.settle();
+    assert!(sim.condition("KeysSuffice").0, "{:?}", sim.condition("KeysSuffice"));
+}
+
+#[test]
+fn the_account_may_write_the_staging_secret_and_nothing_else() {
+    let sim = Sim::installed(OLD);
+    let role = &sim.find("Role", "keystone-credential-rotate").unwrap().data;
+    let secret = "keystone-credential-keys-rotation";
+    let wanted = json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["patch"]});
+    assert_eq!(role["rules"], json!([wanted]));
+    let cron = &sim.find("CronJob", "keystone-credential-rotate").unwrap().data["spec"];
+    assert_eq!(cron["jobTemplate"]["spec"]["template"]["spec"]["serviceAccountName"], "keystone-credential-rotate");
+    assert_eq!((&cron["schedule"], &cron["suspend"]), (&json!("0 0 * * 0"), &json!(false)));
+    assert!(cron["jobTemplate"]["spec"]["ttlSecondsAfterFinished"].as_i64().unwrap() > 3600);
+    let confirm: Vec<_> = sim.names("Job").into_iter().filter(|job| job.contains("-confirm-")).collect();
+    assert_eq!(confirm, Vec::<String>::new(), "the first keys need no proof");
+}

@@ -1,0 +1,306 @@
+//! Rotations of keys: the seed's commands, the account's rights, what is published and what is not.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use api::{
+    condition::Status,
+    keystone::{KeyRepository, KeySetStatus, KeystoneStatus, SetProblem, UpgradeStep},
+};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE},
+};
+use k8s_openapi::api::{
+    batch::v1::{CronJob, Job},
+    core::v1::{Pod, Secret},
+};
+use kube::{
+    Api, Client, Config, ResourceExt,
+    api::{DeleteParams, ListParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use rstest::rstest;
+use serde_json::{Value, json};
+use testbed::{cluster::User, kubelet::Play, wait};
+
+use super::support::{NAME, NEW_TAG, OLD_TAG, SOON, Scene, image};
+
+/// Keys by their number.
+type Keys = BTreeMap<u64, String>;
+
+/// A key that nobody has.
+fn key(seed: u8) -> String {
+    URL_SAFE.encode([seed; 32])
+}
+
+/// What Keystone makes of keys, three at most.
+fn rotated(keys: &Keys, seed: u8) -> Keys {
+    let mut new = keys.clone();
+    let announced = new.insert(0, key(seed)).unwrap();
+    new.insert(keys.keys().max().unwrap() + 1, announced);
+    while new.len() > 3 {
+        let oldest = *new.keys().nth(1).unwrap();
+        new.remove(&oldest);
+    }
+    new
+}
+
+fn repository(word: &str) -> KeyRepository {
+    if word == "fernet" { KeyRepository::Fernet } else { KeyRepository::Credential }
+}
+
+impl Scene {
+    fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    async fn keys(&self, secret: &str) -> Keys {
+        let data = self.secrets().get(secret).await.unwrap().data.unwrap_or_default();
+        data.into_iter().map(|(name, key)| (name.parse().unwrap(), String::from_utf8(key.0).unwrap())).collect()
+    }
+
+    async fn record(&self, word: &str) -> KeySetStatus {
+        let status = self.status().await;
+        status.keys.into_iter().find(|keys| keys.name == repository(word)).unwrap()
+    }
+
+    /// The user that the account of a rotation is.
+    fn account(&self, word: &str) -> String {
+        format!("system:serviceaccount:{}:keystone-{word}-rotate", self.namespace)
+    }
+
+    /// kubectl, as the account of a rotation or as the administrator: success, and all output.
+    async fn kubectl(&self, account: Option<&str>, args: &[&str]) -> (bool, String) {
+        let user = account.map(|word| format!("--as={}", self.account(word)));
+        let mut all = vec!["--namespace", &self.namespace];
+        all.extend(user.as_deref());
+        all.extend(args);
+        let output = self.cluster.kubectl(all).await.unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    }
+
+    /// What the script does when it is done, with the rights of its account.
+    async fn stage(&self, word: &str, keys: &Keys) -> Result<(), String> {
+        let from = self.record(word).await.set;
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let prefix = "keystone.openstack.org/";
+        let data: Value = keys.iter().map(|(name, key)| (name.to_string(), json!(STANDARD.encode(key)))).collect();
+        let annotations = json!({format!("{prefix}rotated-from"): from, format!("{prefix}rotated-at"): now});
+        let patch = json!([
+            {"op": "add", "path": "/metadata/annotations", "value": annotations},
+            {"op": "add", "path": "/data", "value": data},
+        ]);
+        let secret = format!("keystone-{word}-keys-rotation");
+        // It comes a moment after the first installation.
+        scene_has(self, &secret).await;
+        let start = Instant::now();
+        loop {
+            match self.patch_as(word, &secret, &patch).await {
+                // The API server learns of new roles in its own time; a Job would try again, too.
+                Err(error) if error.to_string().contains("forbidden") && start.elapsed() < SOON => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                answer => return answer.map(drop).map_err(|error| error.to_string()),
+            }
+        }
+    }
+
+    /// A JSON patch of a Secret, by the account of a rotation: without looking at it before.
+    async fn patch_as(&self, word: &str, secret: &str, patch: &Value) -> kube::Result<String> {
+        let kubeconfig = Kubeconfig::read_from(self.cluster.kubeconfig(User::Admin)).unwrap();
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        config.auth_info.impersonate = Some(self.account(word));
+        let request = http::Request::patch(format!("/api/v1/namespaces/{}/secrets/{secret}", self.namespace))
+            .header("Content-Type", "application/json-patch+json")
+            .body(patch.to_string().into_bytes())
+            .unwrap();
+        Client::try_from(config).unwrap().request_text(request).await
+    }
+
+    async fn pods(&self) -> Vec<String> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        let selector = ListParams::default().labels("app.kubernetes.io/component=api");
+        let mut pods: Vec<_> = api.list(&selector).await.unwrap().into_iter().filter_map(|pod| pod.uid()).collect();
+        pods.sort();
+        pods
+    }
+
+    /// Waits until every pod is known to have the set with that key as the one that encrypts.
+    async fn spread(&self, word: &str, primary: i64) {
+        let spread = |status: &KeystoneStatus| {
+            let keys = status.keys.iter().find(|keys| keys.name == repository(word));
+            keys.is_some_and(|keys| keys.primary == primary && keys.everywhere)
+        };
+        self.until(&format!("{word} key {primary} everywhere"), spread).await;
+    }
+}
+
+async fn scene_has(scene: &Scene, secret: &str) {
+    let found = wait::until(&scene.secrets(), secret, SOON, |_: &Secret| true).await;
+    scene.expect(secret, found);
+}
+
+#[rstest]
+#[case::tokens("fernet", "FernetKeysRotated")]
+#[case::credentials("credential", "CredentialKeysRotated")]
+#[tokio::test]
+async fn the_seeds_commands_rotate_without_a_rollout(#[case] word: &str, #[case] event: &str) {
+    let scene = Scene::with_keystone("ks-rotate", json!({"replicas": 2})).await;
+    let (secret, name) = (format!("keystone-{word}-keys"), format!("keystone-{word}-rotate"));
+    let pods = scene.pods().await;
+    let old = scene.keys(&secret).await;
+    scene.kubelet.play(&format!("{name}-manual-"), Play::Running);
+    let manual = format!("{name}-manual-1");
+    let (made, text) = scene.kubectl(None, &["create", "job", &format!("--from=cronjob/{name}"), &manual]).await;
+    assert!(made, "{text}");
+    scene.stage(word, &rotated(&old, 1)).await.unwrap();
+    scene.kubelet.play(&format!("{name}-manual-"), Play::Succeeded(String::new()));
+    scene.spread(word, 3).await;
+    let new = scene.keys(&secret).await;
+    assert_eq!(new, rotated(&old, 1));
+    scene.event(event).await;
+    let (_, described) = scene.kubectl(None, &["describe", "keystone", NAME]).await;
+    assert!(described.contains(event), "{described}");
+    assert_eq!(scene.pods().await, pods, "no rollout");
+    assert_eq!(scene.keys(&format!("{secret}-rotation")).await, Keys::new(), "the next rotation finds it empty");
+    // Every pod was asked, by a Job that needs no rights.
+    let jobs: Api<Job> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    let all = jobs.list(&ListParams::default()).await.unwrap().items;
+    let confirm = all.iter().find(|job| job.name_any().contains(&format!("-{word}-confirm-"))).unwrap();
+    let pod = confirm.spec.as_ref().unwrap().template.spec.as_ref().unwrap();
+    assert_eq!(pod.automount_service_account_token, Some(false));
+    // The seed's cleanup; ours would go by itself.
+    let manual = jobs.get(&manual).await.unwrap();
+    assert!(manual.spec.unwrap().ttl_seconds_after_finished.is_some_and(|seconds| seconds > 3600));
+    let (deleted, text) = scene.kubectl(None, &["delete", &format!("jobs/{name}-manual-1")]).await;
+    assert!(deleted, "{text}");
+    // Once more, and what is done stays quiet.
+    scene.stage(word, &rotated(&new, 2)).await.unwrap();
+    scene.spread(word, 4).await;
+    assert_eq!(scene.keys(&secret).await, rotated(&new, 2), "the oldest key is gone");
+    scene.says("KeysRotate", Status::True, &[]).await;
+    assert_eq!(scene.warnings().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_account_of_a_rotation_may_do_one_thing() {
+    let scene = Scene::with_keystone("ks-rights", json!({})).await;
+    scene_has(&scene, "keystone-fernet-keys-rotation").await;
+    let patch = json!([{"op": "add", "path": "/data", "value": {"0": "AAAA"}}]);
+    for secret in ["keystone-fernet-keys", "keystone-credential-keys-rotation", "keystone-db"] {
+        let refused = scene.patch_as("fernet", secret, &patch).await.unwrap_err().to_string();
+        assert!(refused.contains("forbidden"), "{secret}: {refused}");
+    }
+    for args in [
+        &["get", "secret", "keystone-fernet-keys"][..],
+        &["get", "secret", "keystone-fernet-keys-rotation"],
+        &["get", "secrets"],
+        &["create", "secret", "generic", "mine"],
+        &["get", "pods"],
+        &["create", "job", "mine", "--image=x"],
+    ] {
+        let (done, text) = scene.kubectl(Some("fernet"), args).await;
+        assert!(!done && text.contains("forbidden"), "{args:?}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_hostile_set_is_kept_aside_and_the_next_rotation_is_free() {
+    let scene = Scene::with_keystone("ks-hostile", json!({})).await;
+    let old = scene.keys("keystone-fernet-keys").await;
+    let mut bad = rotated(&old, 1);
+    bad.insert(3, key(99));
+    scene.stage("fernet", &bad).await.unwrap();
+    let told = scene.event("RotationRejected").await;
+    assert!(told.contains("key 3 would encrypt") && told.contains("Secret/keystone-fernet-keys-rejected"), "{told}");
+    scene.says("KeysRotate", Status::False, &["(Continuity)"]).await;
+    let empty = |secret: &Secret| secret.data.as_ref().is_none_or(BTreeMap::is_empty);
+    let cleared = wait::until(&scene.secrets(), "keystone-fernet-keys-rotation", SOON, empty).await;
+    scene.expect("the next rotation is free", cleared);
+    assert_eq!(scene.keys("keystone-fernet-keys-rejected").await, bad);
+    assert_eq!(scene.keys("keystone-fernet-keys").await, old);
+    assert_eq!(scene.record("fernet").await.rejected.unwrap().problem, SetProblem::Continuity);
+    scene.says("Ready", Status::True, &[]).await;
+    let log = scene.operator.log_tail(10_000);
+    assert!(old.values().chain(bad.values()).all(|key| !log.contains(key.as_str())), "a key is in the log");
+
+    scene.stage("fernet", &rotated(&old, 2)).await.unwrap();
+    scene.spread("fernet", 3).await;
+    scene.says("KeysRotate", Status::True, &[]).await;
+}
+
+#[tokio::test]
+async fn a_staging_secret_that_was_deleted_comes_back_and_a_job_without_result_is_noticed() {
+    let scene = Scene::with_keystone("ks-fruitless", json!({})).await;
+    let staging = "keystone-fernet-keys-rotation";
+    scene_has(&scene, staging).await;
+    let uid = scene.secrets().get(staging).await.unwrap().uid();
+    scene.secrets().delete(staging, &DeleteParams::default()).await.unwrap();
+    let back = wait::until(&scene.secrets(), staging, SOON, |secret: &Secret| secret.uid() != uid).await;
+    scene.expect("it comes back", back);
+    let args = ["create", "job", "--from=cronjob/keystone-fernet-rotate", "by-hand"];
+    let (made, text) = scene.kubectl(None, &args).await;
+    assert!(made, "{text}");
+    let told = scene.event("RotationFailed").await;
+    assert!(told.contains("Job/by-hand succeeded and no new keys came of it"), "{told}");
+    scene.says("KeysRotate", Status::False, &["Job/by-hand"]).await;
+    let old = scene.keys("keystone-fernet-keys").await;
+    scene.stage("fernet", &rotated(&old, 1)).await.unwrap();
+    scene.says("KeysRotate", Status::True, &[]).await;
+}
+
+#[tokio::test]
+async fn a_rotation_and_an_upgrade_wait_for_each_other() {
+    let scene = Scene::with_keystone("ks-exclude", json!({"credentialKeys": {"suspend": true}})).await;
+    let cron_jobs: Api<CronJob> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    let suspended = |name: &'static str, wanted: bool| {
+        let cron_jobs = cron_jobs.clone();
+        Box::pin(async move { Box::pin(wait::value(&cron_jobs, name, "/spec/suspend", &json!(wanted), SOON)).await })
+    };
+    // A rotation runs: the upgrade waits for its end.
+    scene.kubelet.play("by-hand", Play::Running);
+    let args = ["create", "job", "--from=cronjob/keystone-fernet-rotate", "by-hand"];
+    assert!(scene.kubectl(None, &args).await.0);
+    scene.hold(UpgradeStep::Migrating);
+    scene.upgrade(NEW_TAG).await;
+    scene.says("Progressing", Status::True, &["waits: Job/by-hand of the key rotation ends first"]).await;
+    scene.expect("suspended", suspended("keystone-fernet-rotate", true).await);
+    scene.kubelet.play("by-hand", Play::Succeeded(String::new()));
+    scene.at(UpgradeStep::Migrating).await;
+    // The upgrade runs: what a rotation brings waits for its end.
+    let old = scene.keys("keystone-fernet-keys").await;
+    scene.stage("fernet", &rotated(&old, 1)).await.unwrap();
+    scene.says("KeysRotate", Status::False, &["published when the installation or upgrade is complete"]).await;
+    assert_eq!(scene.keys("keystone-fernet-keys").await, old);
+    scene.release(UpgradeStep::Migrating);
+    scene.installed(&image(NEW_TAG)).await;
+    scene.spread("fernet", 3).await;
+    scene.expect("resumed", suspended("keystone-fernet-rotate", false).await);
+    scene.expect("the user's own wish", suspended("keystone-credential-rotate", true).await);
+    assert_ne!(OLD_TAG, NEW_TAG);
+}
+
+/// The operator is killed again and again while it publishes.
+#[tokio::test]
+async fn an_operator_that_is_killed_publishes_each_set_once() {
+    let mut scene = Scene::with_keystone("ks-killed", json!({})).await;
+    for round in 1..=6 {
+        let old = scene.keys("keystone-fernet-keys").await;
+        let new = rotated(&old, round);
+        scene.stage("fernet", &new).await.unwrap();
+        // At another instant each time: before, between and after its writes.
+        tokio::time::sleep(Duration::from_millis(u64::from(round) * 25)).await;
+        scene.operator.kill().await.unwrap();
+        let between = scene.keys("keystone-fernet-keys").await;
+        assert!(between == old || between == new, "one set or the other, never a part");
+        scene.operator.restart().await.unwrap();
+        scene.spread("fernet", i64::from(round) + 2).await;
+        assert_eq!(scene.keys("keystone-fernet-keys").await, new);
+    }
+    scene.says("KeysRotate", Status::True, &[]).await;
+    assert_eq!(scene.warnings().await, Vec::<String>::new());
+}
