@@ -117,10 +117,10 @@ fn at_rest(scene: &Scene<'_>) -> bool {
 fn outcome(scene: &Scene<'_>, row: &Repository) -> Outcome {
     let before = scene.before.keys.iter().find(|known| known.name == row.id);
     let Some(spec) = scene.spec else { return Outcome { status: before.cloned(), ..Outcome::default() } };
-    let parts = parts::actions(scene, row, spec);
+    let (parts, next) = parts::actions(scene, row, spec);
     let Some(secret) = scene.world.object(&SECRET, &(row.secret)(scene)) else {
         // Before the first keys are made, or after they are lost: `KeysReady` tells.
-        return Outcome { status: before.cloned(), actions: parts, ..Outcome::default() };
+        return Outcome { status: before.cloned(), actions: parts, next, ..Outcome::default() };
     };
     let live = KeySet::read(secret);
     let mut status = recorded(scene, row, secret, &live, before);
@@ -143,7 +143,7 @@ fn outcome(scene: &Scene<'_>, row: &Repository) -> Outcome {
     outcome.notes.extend(rejection(row, before, status.rejected.as_ref()));
 
     let fruitless = fruitless::jobs(scene, row, &status, &staging);
-    outcome.next = fruitless.next;
+    outcome.next = next.into_iter().chain(fruitless.next).min();
     let old = before.map(|before| before.fruitless.clone()).unwrap_or_default();
     let news = fruitless.jobs.iter().filter(|(job, _)| !old.contains(job));
     outcome.notes.extend(news.map(|(_, text)| warning(NoteReason::RotationFailed, text.clone())));

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use api::{condition::Status, keystone::Keystone};
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::{
+    batch::v1::CronJob,
+    core::v1::{Secret, Service},
+    rbac::v1::RoleBinding,
+};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams},
@@ -62,6 +66,13 @@ fn writes(scene: &Scene) -> Vec<Write> {
 async fn at_rest_nothing_is_written_but_the_lease() {
     let scene = Scene::with_keystone("ks-idle", json!({"replicas": 2})).await;
     scene.event("Installed").await;
+    // What a rotation needs comes after the first installation.
+    for row in ["fernet", "credential"] {
+        let name = format!("keystone-{row}-rotate");
+        let (cron_jobs, bindings): (Api<CronJob>, Api<RoleBinding>) = (scene.all(), scene.all());
+        scene.expect(&name, Box::pin(wait::until(&cron_jobs, &name, SOON, |_| true)).await);
+        scene.expect(&name, Box::pin(wait::until(&bindings, &name, SOON, |_| true)).await);
+    }
     let before = writes(&scene);
     let services: Api<Service> = Api::namespaced(scene.client.clone(), &scene.namespace);
     for number in 0..10 {

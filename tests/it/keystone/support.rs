@@ -98,6 +98,11 @@ impl Scene {
         Self { cluster, client, namespace, kubelet, operator }
     }
 
+    /// The objects of a kind.
+    pub fn all<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
     pub fn keystones(&self) -> Api<Keystone> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }

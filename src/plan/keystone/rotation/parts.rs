@@ -1,6 +1,7 @@
 //! What a rotation is made of: the `CronJob`, the account that may write the staging Secret and nothing else, and that Secret.
 
 use api::{keystone::KeystoneSpec, service::RBAC};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -8,7 +9,7 @@ use super::{
         Scene, config, job_pod,
         keys::Repository,
         objects, pod,
-        target::Place,
+        target::{Course, Place},
         world::{ACCOUNT, Action, CRON_JOB, ROLE, ROLE_BINDING, SECRET},
     },
     at_rest,
@@ -24,6 +25,8 @@ const EVIDENCE: i64 = 3 * 24 * 3600;
 const LATE: i64 = 24 * 3600;
 /// How many Jobs stay at most, those that a person made among them.
 const HISTORY: i32 = 10;
+/// How long after it was written the API server knows a role for sure.
+const KNOWN: SignedDuration = SignedDuration::from_secs(2);
 /// What the Secret for new sets is.
 const STAGING: &str = "staged-keys";
 
@@ -47,21 +50,36 @@ pub(super) fn staging(scene: &Scene<'_>, row: &Repository) -> String {
     format!("{}-rotation", (row.secret)(scene))
 }
 
-/// What of it has to be written.
-pub(super) fn actions(scene: &Scene<'_>, row: &Repository, spec: &KeystoneSpec) -> Vec<Action> {
-    // During an upgrade the old image: it is the one that is known to work.
-    let Some(place) = scene.from() else { return Vec::new() };
+/// What of it has to be written, and when to look again although nothing changed.
+pub(super) fn actions(scene: &Scene<'_>, row: &Repository, spec: &KeystoneSpec) -> (Vec<Action>, Option<Timestamp>) {
+    if scene.target.course == Course::Idle {
+        return (Vec::new(), None);
+    }
     let name = name(scene, row);
-    let parts = [
+    let mut parts = vec![
         (&ACCOUNT, Map::from_iter([("automountServiceAccountToken".to_owned(), json!(false))])),
         (&ROLE, Map::from_iter([("rules".to_owned(), rules(scene, row))])),
-        (&ROLE_BINDING, binding(scene, &name)),
-        (&CRON_JOB, Map::from_iter([("spec".to_owned(), cron_job(scene, row, spec, place, &name))])),
     ];
+    let due = bindable(scene, &name);
+    if due.is_some_and(|due| due <= scene.world.now) {
+        parts.push((&ROLE_BINDING, binding(scene, &name)));
+    }
+    // During an upgrade the old image: it is the one that is known to work.
+    if let Some(place) = scene.from() {
+        parts.push((&CRON_JOB, Map::from_iter([("spec".to_owned(), cron_job(scene, row, spec, place, &name))])));
+    }
     let component = rotate(row);
     let written =
         parts.into_iter().filter_map(|(kind, fields)| objects::ensure(scene, kind, &name, &component, fields, &[]));
-    written.chain(staging_secret(scene, row)).collect()
+    (written.chain(staging_secret(scene, row)).collect(), due.filter(|due| *due > scene.world.now))
+}
+
+/// From when on the role may be bound; never before it is there. The API server lets nobody bind a role that allows more
+/// than he may himself, and looks at the roles that it knows: it learns of a new one a moment after it was written.
+fn bindable(scene: &Scene<'_>, name: &str) -> Option<Timestamp> {
+    let role = scene.world.object(&ROLE, name)?;
+    let made = role.metadata.creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0);
+    Some(made.saturating_add(KNOWN).unwrap_or(made))
 }
 
 /// The one thing that the account may do. The keys themselves reach the pod as a volume, as in every other pod.
