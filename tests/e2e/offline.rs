@@ -33,8 +33,11 @@ async fn an_installation_and_an_upgrade_with_downtime_go_on_after_the_operator_i
     let upgrade = json!({"strategy": "Offline", "skipLevel": "SLURP", "backup": backup});
     scene.patch(json!({"spec": {"upgrade": upgrade, "image": {"tag": "2026.1"}}})).await;
     let steps = killed_in_every_step(&mut scene, "2026.1").await;
-    assert_eq!(steps, [Preparing, Stopping, BackingUp, Expanding, Migrating, Contracting, RollingUpdate, Verifying]);
-    assert_eq!(scene.tasks().await, ["check", "backup", "expand", "migrate", "contract", "verify"], "each once");
+    let way =
+        [Preparing, Stopping, BackingUp, Expanding, Migrating, Contracting, RollingUpdate, Verifying, Bootstrapping];
+    assert_eq!(steps, way);
+    let tasks = ["check", "backup", "expand", "migrate", "contract", "verify", "bootstrap"];
+    assert_eq!(scene.tasks().await, tasks, "each once");
     assert_ne!(scene.schema().await, before);
     scene.identity().validate(&token).await.unwrap();
     scene.end().await;
