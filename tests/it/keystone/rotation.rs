@@ -24,7 +24,13 @@ use kube::{
 };
 use rstest::rstest;
 use serde_json::{Value, json};
-use testbed::{cluster::User, kubelet::Play, wait};
+use testbed::{
+    Proxy,
+    cluster::{self, User},
+    kubelet::Play,
+    proxy::Moment,
+    wait,
+};
 
 use super::support::{NAME, NEW_TAG, OLD_TAG, SOON, Scene, image};
 
@@ -284,23 +290,47 @@ async fn a_rotation_and_an_upgrade_wait_for_each_other() {
     assert_ne!(OLD_TAG, NEW_TAG);
 }
 
-/// The operator is killed again and again while it publishes.
-#[tokio::test]
-async fn an_operator_that_is_killed_publishes_each_set_once() {
-    let mut scene = Scene::with_keystone("ks-killed", json!({})).await;
-    for round in 1..=6 {
+/// The operator is killed before and after each write of a rotation.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_write_of_a_rotation_the_set_is_published_once() {
+    let proxy = Proxy::start(cluster::shared().await.unwrap()).await.unwrap();
+    let mut scene = Scene::with("ks-killed", |options| options.with_kubeconfig(proxy.kubeconfig())).await;
+    scene.create(json!({"replicas": 1})).await;
+    scene.installed(&image(OLD_TAG)).await;
+    scene_has(&scene, "keystone-fernet-keys-rotation").await;
+    let mut killed = Vec::new();
+    for (round, nth, moment) in
+        (1..).map(|round: u8| (round, usize::from(round).div_ceil(2), MOMENTS[usize::from(round % 2)]))
+    {
         let old = scene.keys("keystone-fernet-keys").await;
         let new = rotated(&old, round);
+        let stopped = proxy.stop_at(nth, moment);
         scene.stage("fernet", &new).await.unwrap();
-        // At another instant each time: before, between and after its writes.
-        tokio::time::sleep(Duration::from_millis(u64::from(round) * 25)).await;
-        scene.operator.kill().await.unwrap();
-        let between = scene.keys("keystone-fernet-keys").await;
-        assert!(between == old || between == new, "one set or the other, never a part");
+        let primary = i64::from(round) + 2;
+        let call = tokio::select! {
+            call = stopped => Some(call.unwrap()),
+            () = scene.spread("fernet", primary) => None,
+        };
+        if let Some(call) = &call {
+            scene.operator.kill().await.unwrap();
+            let between = scene.keys("keystone-fernet-keys").await;
+            assert!(between == old || between == new, "one set or the other, never a part");
+            killed.push(format!("{moment:?} {} {}", call.verb, call.target()));
+        }
+        proxy.go_on();
         scene.operator.restart().await.unwrap();
-        scene.spread("fernet", i64::from(round) + 2).await;
+        scene.spread("fernet", primary).await;
         assert_eq!(scene.keys("keystone-fernet-keys").await, new);
+        if call.is_none() {
+            break;
+        }
     }
+    eprintln!("{killed:#?}");
+    let publishes = |call: &String| call.contains("Secret") || call.contains("secrets");
+    assert!(killed.iter().filter(|call| publishes(call)).count() >= 2 && killed.len() >= 6, "{killed:#?}");
     scene.says("KeysRotate", Status::True, &[]).await;
     assert_eq!(scene.warnings().await, Vec::<String>::new());
 }
+
+/// By the parity of a round.
+const MOMENTS: [Moment; 2] = [Moment::After, Moment::Before];
