@@ -25,9 +25,9 @@ use cloud::Clouds;
 /// Measures.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The operator's binary; measure a release build.
-    #[arg(long, default_value = "target/release/openstack-release-operator")]
-    operator: PathBuf,
+    /// The operator's binary, a release build; by default the one beside this program.
+    #[arg(long)]
+    operator: Option<PathBuf>,
     /// How many namespaces are installed for the large numbers.
     #[arg(long, default_value_t = 100)]
     namespaces: usize,
@@ -83,7 +83,8 @@ async fn measure(args: &Args) -> anyhow::Result<Vec<Line>> {
     let home = cluster.namespace("operator").await?;
     let release = Release::named("1.0.0")?;
     // An empty namespace to watch means all of them.
-    let options = operator::Options::new(&args.operator, &home, release.clone()).with_env("WATCH_NAMESPACE", "");
+    let binary = crate::operator(args.operator.as_ref())?;
+    let options = operator::Options::new(binary, &home, release.clone()).with_env("WATCH_NAMESPACE", "");
     let operator = Operator::start(&cluster, options)?;
     let clouds = Clouds::new(cluster.client().await?);
     let mut bench = Bench { cluster, operator, clouds };

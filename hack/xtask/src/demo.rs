@@ -14,8 +14,6 @@ mod users;
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::Context;
-
 /// Shows a minor update of a whole cloud.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -39,12 +37,7 @@ impl Args {
     }
 
     fn binary(&self) -> anyhow::Result<PathBuf> {
-        if let Some(path) = &self.operator {
-            return Ok(path.clone());
-        }
-        let here = std::env::current_exe()?;
-        let directory = here.parent().context("this program is in no directory")?;
-        Ok(directory.join("openstack-release-operator"))
+        crate::operator(self.operator.as_ref())
     }
 }
 

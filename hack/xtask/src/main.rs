@@ -4,6 +4,9 @@ mod bench;
 mod demo;
 mod generate;
 
+use std::path::PathBuf;
+
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 /// Developer commands.
@@ -29,4 +32,13 @@ fn main() -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(&args),
         Command::Gen(args) => generate::run(&args),
     }
+}
+
+/// The operator's binary: the one that was named, or the one beside this program.
+fn operator(named: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
+    if let Some(path) = named {
+        return Ok(path.clone());
+    }
+    let here = std::env::current_exe()?;
+    Ok(here.parent().context("this program is in no directory")?.join("openstack-release-operator"))
 }
