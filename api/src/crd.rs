@@ -171,13 +171,13 @@ pub(crate) fn custom_images_schema(_: &mut SchemaGenerator) -> Schema {
 
 /// Images by name, in a status. Open: the API server walks and checks each part of a schema with each status write, these
 /// maps are most of what it walks, and only the operator writes them.
-fn open_map() -> Value {
-    json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+fn open_map() -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
 /// `containerImages`: names and per-backend maps.
 pub(crate) fn container_images_schema(_: &mut SchemaGenerator) -> Schema {
-    open_map().try_into().unwrap_or_default()
+    open_map()
 }
 
 /// `containerImageVersionDefaults`: version, then image name. Bounded where admission rules look, so that their cost is.

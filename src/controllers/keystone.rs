@@ -10,8 +10,8 @@ use api::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use jiff::Timestamp;
 use plan::{
-    keystone::{Action, KINDS, Other, Plan, SECRET, World, kind_named, plan},
-    release::{Kinds, Objects, Root, kind_key},
+    keystone::{Action, KINDS, Other, Plan, World, keys_to_make, kind_named, plan},
+    release::{Kinds, Root, kind_key},
 };
 
 use super::object::{event, objects, root, status_write};
@@ -57,7 +57,7 @@ fn worlds(cache: &Cache, namespace: &str, failures: &Failures, now: Timestamp) -
     let staying = keystones.iter().filter(|object| object.metadata.deletion_timestamp.is_none());
     let world = |object: &Arc<DynamicObject>| {
         let keystone: Root<KeystoneSpec, KeystoneStatus> = root(object);
-        World {
+        let mut world = World {
             now,
             namespace: namespace.to_owned(),
             created: created(object),
@@ -67,11 +67,13 @@ fn worlds(cache: &Cache, namespace: &str, failures: &Failures, now: Timestamp) -
                 .filter(|other| other.metadata.name != object.metadata.name)
                 .filter_map(|other| self::other(other))
                 .collect(),
-            fresh_keys: fresh_keys(keys_to_make(&keystone, &kinds)),
+            fresh_keys: Vec::new(),
             keystone,
             kinds: kinds.clone(),
             failures: failures.clone(),
-        }
+        };
+        world.fresh_keys = fresh_keys(keys_to_make(&world));
+        world
     };
     staying.map(world).collect()
 }
@@ -85,26 +87,6 @@ fn other(object: &DynamicObject) -> Option<Other> {
 fn created(object: &DynamicObject) -> Option<Timestamp> {
     object.metadata.creation_timestamp.as_ref().map(|time| time.0)
 }
-
-/// How many keys have to be made: randomness is not taken in every pass.
-fn keys_to_make(keystone: &Root<KeystoneSpec, KeystoneStatus>, kinds: &Kinds) -> usize {
-    let secrets = kinds.get(&kind_key(&SECRET)).map(Objects::known).unwrap_or_default();
-    let made = KEY_SECRETS.iter().all(|suffix| {
-        let name = format!("{}-{suffix}", keystone.meta.name);
-        secrets.iter().any(|secret| secret.metadata.name.as_ref() == Some(&name))
-    });
-    if keystone.status.keys_created || made {
-        return 0;
-    }
-    let for_tokens = keystone.spec.as_ref().map_or(0, |spec| spec.fernet.max_active_keys);
-    usize::try_from(for_tokens).unwrap_or_default().saturating_add(CREDENTIAL_KEYS)
-}
-
-/// What the names of the Secrets with the keys end with.
-const KEY_SECRETS: [&str; 2] = ["fernet-keys", "credential-keys"];
-
-/// How many keys Keystone has for credentials: a constant of its own.
-const CREDENTIAL_KEYS: usize = 3;
 
 /// Keys as Keystone reads them: 32 random bytes in URL-safe base64.
 fn fresh_keys(count: usize) -> Vec<String> {

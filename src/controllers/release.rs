@@ -115,9 +115,8 @@ pub fn world(
 }
 
 fn stale(cache: &Cache) -> BTreeMap<String, String> {
-    let long = Deadlines::get().stale();
-    let kinds = Release::kinds().into_iter().map(|watched| watched.kind);
-    kinds.filter_map(|kind| Some((kind.kind.to_owned(), cache.failing(&kind, long)?))).collect()
+    let failing = cache.all_failing(Deadlines::get().stale());
+    failing.into_iter().map(|(kind, error)| (kind.kind.to_owned(), error)).collect()
 }
 
 fn kinds(cache: &Cache, namespace: &str) -> Kinds {

@@ -37,6 +37,12 @@ struct KindCache {
 }
 
 impl KindCache {
+    /// How its watch fails, once it has failed for that long.
+    fn failing_for(&self, at_least: Duration) -> Option<String> {
+        let (since, error) = self.failing.as_ref()?;
+        (since.elapsed() >= at_least).then(|| error.clone())
+    }
+
     /// What is newest: the object that a watch or a list brings, or what a write of ours answered. Both are on their way
     /// at the same time, and the slower one may be the older one.
     fn newest(&mut self, key: &(String, String), object: DynamicObject) -> Arc<DynamicObject> {
@@ -77,9 +83,14 @@ impl Cache {
 
     /// How the watch of a kind fails, once it has failed for that long: what is known of its objects may be out of date.
     pub fn failing(&self, kind: &Kind, at_least: Duration) -> Option<String> {
+        self.read(|kinds| kinds.get(kind)?.failing_for(at_least))
+    }
+
+    /// The same for every kind.
+    pub fn all_failing(&self, at_least: Duration) -> Vec<(Kind, String)> {
         self.read(|kinds| {
-            let (since, error) = kinds.get(kind)?.failing.as_ref()?;
-            (since.elapsed() >= at_least).then(|| error.clone())
+            let failing = kinds.iter().filter_map(|(kind, cache)| Some((*kind, cache.failing_for(at_least)?)));
+            failing.collect()
         })
     }
 

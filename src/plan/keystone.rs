@@ -30,6 +30,7 @@ mod world;
 
 use api::keystone::{KeystoneSpec, KeystoneStatus};
 
+pub use keys::keys_to_make;
 pub use world::{
     ACCOUNT, Action, COMPONENT, CRON_JOB, DEPLOYMENT, HPA, INSTANCE, JOB, KINDS, Note, NoteReason, Other, PDB, POD,
     Plan, ROLE, ROLE_BINDING, Refusal, SCHEMA_WRITER, SECRET, SERVICE, World, kind_named,

@@ -1,9 +1,6 @@
 //! Upgrades of a real Keystone that cannot go on: users notice nothing, the administrator hears why and what to do.
 
-use std::time::Duration;
-
 use api::{condition::Reason, keystone::UpgradeResult};
-use testbed::load;
 
 use crate::scene::Scene;
 
@@ -18,7 +15,7 @@ async fn a_missing_image_and_a_half_applied_expand_stop_the_upgrade_and_harm_nob
     scene.apply("2025.2", 2).await;
     scene.installed("2025.2").await;
     let before = scene.schema().await;
-    let token = load::until_it_serves(&scene.identity(), Duration::from_secs(30)).await.unwrap();
+    let token = scene.token().await;
 
     scene.image("2026.1-missing").await;
     let message = scene.stopped(Reason::ImagePull).await;

@@ -1,8 +1,6 @@
 //! Installation and upgrade with the operator killed in every step, and nobody at the database while it is saved and its
 //! schema changes.
 
-use std::time::Duration;
-
 use api::{
     condition::{self, Reason, Status},
     keystone::{
@@ -14,7 +12,6 @@ use api::{
     },
 };
 use serde_json::json;
-use testbed::load;
 
 use crate::scene::Scene;
 
@@ -27,7 +24,7 @@ async fn an_installation_and_an_upgrade_with_downtime_go_on_after_the_operator_i
     let steps = killed_in_every_step(&mut scene, "2025.1").await;
     assert_eq!(steps, [Installing, Bootstrapping, RollingUpdate]);
     let before = scene.schema().await;
-    let token = load::until_it_serves(&scene.identity(), Duration::from_secs(30)).await.unwrap();
+    let token = scene.token().await;
 
     let backup = json!({"claimName": "backups", "image": "localhost/mariadb:10.11"});
     let upgrade = json!({"strategy": "Offline", "skipLevel": "SLURP", "backup": backup});

@@ -1,13 +1,12 @@
 //! A backup is taken on the way, and leads back, as the README tells; and another build of a release just rolls.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use api::{
     condition::Reason,
     keystone::{KeystoneStatus, UpgradeResult},
 };
 use serde_json::json;
-use testbed::load;
 
 use crate::scene::Scene;
 
@@ -21,7 +20,7 @@ async fn another_build_only_rolls_and_a_backup_leads_back_to_the_release_before(
     scene.apply("2025.2", 2).await;
     scene.installed("2025.2").await;
     let before = scene.schema().await;
-    let token = load::until_it_serves(&scene.identity(), Duration::from_secs(30)).await.unwrap();
+    let token = scene.token().await;
 
     scene.image("2025.2-p1").await;
     scene.until("the other build", |status| at_rest_with(status, "2025.2-p1")).await;

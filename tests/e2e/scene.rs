@@ -20,7 +20,11 @@ use kube::{
     },
 };
 use serde_json::{Value, json};
-use testbed::{Node, fixtures, load, wait};
+use testbed::{
+    Node, fixtures,
+    load::{self, Load, Served},
+    wait,
+};
 
 use crate::{
     smoke::SOON,
@@ -82,6 +86,25 @@ impl Scene {
     /// The seed's own line.
     pub async fn image(&self, tag: &str) {
         self.patch(json!({"spec": {"image": {"tag": tag}}})).await;
+    }
+
+    /// Waits until it issues a token, and answers that.
+    pub async fn token(&self) -> String {
+        load::until_it_serves(&self.identity(), Duration::from_secs(30)).await.unwrap()
+    }
+
+    /// Ends a load: nothing of it may have failed.
+    pub async fn none_failed(load: Load) -> Served {
+        let served = load.stop().await;
+        eprintln!(
+            "{} requests, {} of them slow, slowest {:?}, {} failed",
+            served.good,
+            served.slow,
+            served.slowest,
+            served.failed.len()
+        );
+        assert_eq!(served.failed, Vec::<String>::new());
+        served
     }
 
     /// Asks for another attempt.

@@ -13,7 +13,7 @@ use super::{
 use crate::json;
 
 /// Where the scripts are.
-pub(super) const SCRIPTS: &str = "/opt/keystone-operator-jobs";
+const SCRIPTS: &str = "/opt/keystone-operator-jobs";
 /// Exit code of a script that has begun nothing (`EX_TEMPFAIL`): the only one after which the Job may try again.
 pub(super) const NOT_BEGUN: i32 = 75;
 /// How often a Job tries: with the growing pauses in between, for about ten minutes.
@@ -63,11 +63,6 @@ pub(super) fn job(
     Some(object)
 }
 
-/// The volume of the scripts.
-pub(super) fn scripts(scene: &Scene<'_>) -> Value {
-    json!({"name": "scripts", "configMap": {"name": config::tasks_name(scene), "defaultMode": 292}})
-}
-
 fn pod_spec(
     scene: &Scene<'_>,
     spec: &KeystoneSpec,
@@ -79,25 +74,81 @@ fn pod_spec(
     if task == Task::Backup && backup.is_none() {
         return None;
     }
-    let mut volumes = pod::volumes(scene, spec, &config::name(scene, spec, place));
-    volumes.push(scripts(scene));
+    let mut volumes = volumes(scene, spec, place);
     if let Some(backup) = backup {
         volumes.push(json!({"name": "backup", "persistentVolumeClaim": {"claimName": backup.claim_name}}));
     }
+    let mut pod = pod(spec, &volumes, &container_of_task(scene, spec, task, upgrade, place, backup)?);
+    let grace = if task.writes() { WRITER_GRACE } else { GRACE };
+    json::set(&mut pod, &["terminationGracePeriodSeconds".to_owned()], json!(grace));
+    Some(pod)
+}
+
+/// What the pod of any Job of ours is, around its container.
+pub(super) fn pod(spec: &KeystoneSpec, volumes: &[Value], container: &Value) -> Value {
     let mut pod = json!({
         "restartPolicy": "Never",
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,
         "securityContext": pod::pod_security(),
-        "terminationGracePeriodSeconds": if task.writes() { WRITER_GRACE } else { GRACE },
         "volumes": volumes,
-        "containers": [container(scene, spec, task, upgrade, place, backup)?],
+        "containers": [container],
     });
-    pod::place(spec, &mut pod);
-    Some(pod)
+    if !spec.node_selector.is_empty() {
+        json::set(&mut pod, &["nodeSelector".to_owned()], json!(spec.node_selector));
+    }
+    if !spec.tolerations.is_empty() {
+        json::set(&mut pod, &["tolerations".to_owned()], json!(spec.tolerations));
+    }
+    pod
 }
 
-fn container(
+/// Its volumes: those of every pod, and the scripts.
+pub(super) fn volumes(scene: &Scene<'_>, spec: &KeystoneSpec, place: &Place) -> Vec<Value> {
+    let mut volumes = pod::volumes(scene, spec, &config::name(scene, spec, place));
+    volumes.push(json!({"name": "scripts", "configMap": {"name": config::tasks_name(scene), "defaultMode": 292}}));
+    volumes
+}
+
+/// Where they are mounted.
+pub(super) fn mounts(spec: &KeystoneSpec) -> Vec<Value> {
+    let mut mounts = pod::mounts(spec);
+    mounts.push(json!({"name": "scripts", "mountPath": SCRIPTS, "readOnly": true}));
+    mounts
+}
+
+/// The command that runs a script with the configuration of Keystone.
+pub(super) fn script(name: &str, args: &[String]) -> Value {
+    let launch = format!("{}/launch.py", pod::FILES);
+    let mut command = vec!["python3".to_owned(), launch, "python3".to_owned(), format!("{SCRIPTS}/{name}")];
+    command.extend_from_slice(args);
+    json!(command)
+}
+
+/// The container. `env` is what it gets beside the way to the database.
+pub(super) fn container(
+    scene: &Scene<'_>,
+    spec: &KeystoneSpec,
+    image: &str,
+    command: &Value,
+    env: Vec<Value>,
+    mounts: &[Value],
+) -> Value {
+    let mut all = pod::database_env(scene, spec);
+    all.extend(env);
+    json!({
+        "name": "job",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": command,
+        "env": all,
+        "volumeMounts": mounts,
+        "securityContext": pod::container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    })
+}
+
+fn container_of_task(
     scene: &Scene<'_>,
     spec: &KeystoneSpec,
     task: Task,
@@ -105,27 +156,15 @@ fn container(
     place: &Place,
     backup: Option<&Backup>,
 ) -> Option<Value> {
-    let mut mounts = pod::mounts(spec);
-    mounts.push(json!({"name": "scripts", "mountPath": SCRIPTS, "readOnly": true}));
+    let mut mounts = mounts(spec);
     let command = if backup.is_some() {
         mounts.push(json!({"name": "backup", "mountPath": "/backup"}));
         json!(["sh", format!("{SCRIPTS}/backup.sh")])
     } else {
-        let script = format!("{SCRIPTS}/job.py");
-        json!(["python3", format!("{}/launch.py", pod::FILES), "python3", script, task.to_string()])
+        script("job.py", &[task.to_string()])
     };
-    let mut env = pod::database_env(scene, spec);
-    env.extend(own_env(scene, spec, task, upgrade)?);
-    Some(json!({
-        "name": "job",
-        "image": backup.map_or(&place.image, |backup| &backup.image),
-        "imagePullPolicy": "IfNotPresent",
-        "command": command,
-        "env": env,
-        "volumeMounts": mounts,
-        "securityContext": pod::container_security(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-    }))
+    let image = backup.map_or(&place.image, |backup| &backup.image);
+    Some(container(scene, spec, image, &command, own_env(scene, spec, task, upgrade)?, &mounts))
 }
 
 /// What only that task needs.

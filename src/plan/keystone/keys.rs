@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Scene, objects, pod,
-    world::{Action, NoteReason, SECRET},
+    world::{Action, NoteReason, SECRET, World},
 };
 use crate::{json, machine::Failure};
 
@@ -32,7 +32,7 @@ pub(super) struct Repository {
     /// What they are for.
     pub(super) id: KeyRepository,
     /// The Secret that every pod reads.
-    pub(super) secret: fn(&Scene<'_>) -> String,
+    pub(super) secret: fn(&World) -> String,
     /// How many keys it has at most.
     pub(super) most: fn(&KeystoneSpec) -> usize,
     /// When they rotate.
@@ -86,7 +86,7 @@ pub(crate) fn actions(scene: &Scene<'_>) -> Vec<Action> {
     let mut actions = Vec::new();
     for row in &REPOSITORIES {
         let count = (row.most)(spec);
-        if scene.world.object(&SECRET, &(row.secret)(scene)).is_none() {
+        if scene.world.object(&SECRET, &(row.secret)(scene.world)).is_none() {
             actions.extend(create(scene, row, skip, count, spec.deletion_policy));
         }
         skip = skip.saturating_add(count);
@@ -103,7 +103,7 @@ fn create(scene: &Scene<'_>, row: &Repository, skip: usize, count: usize, policy
     let fields =
         Map::from_iter([("type".to_owned(), json!("Opaque")), ("stringData".to_owned(), Value::Object(texts))]);
     let kind: &Kind = &SECRET;
-    let mut object = objects::object(scene, kind, &(row.secret)(scene), objects::KEYS, fields);
+    let mut object = objects::object(scene, kind, &(row.secret)(scene.world), objects::KEYS, fields);
     if policy == DeletionPolicy::Retain {
         // An owner would take the keys with it.
         json::remove(&mut object, &["metadata".into(), "ownerReferences".into()]);
@@ -112,18 +112,27 @@ fn create(scene: &Scene<'_>, row: &Repository, skip: usize, count: usize, policy
 }
 
 /// The names of the Secrets that are not there.
-fn missing(scene: &Scene<'_>) -> impl Iterator<Item = String> {
-    REPOSITORIES.iter().map(|row| (row.secret)(scene)).filter(|name| scene.world.object(&SECRET, name).is_none())
+fn missing(world: &World) -> impl Iterator<Item = String> {
+    REPOSITORIES.iter().map(|row| (row.secret)(world)).filter(|name| world.object(&SECRET, name).is_none())
+}
+
+/// How many fresh keys the world needs: randomness is not taken in every pass.
+pub fn keys_to_make(world: &World) -> usize {
+    let Ok(spec) = &world.keystone.spec else { return 0 };
+    if world.keystone.status.keys_created || missing(world).next().is_none() {
+        return 0;
+    }
+    REPOSITORIES.iter().map(|row| (row.most)(spec)).fold(0, usize::saturating_add)
 }
 
 /// Whether all of them are there.
 pub(crate) fn exist(scene: &Scene<'_>) -> bool {
-    missing(scene).next().is_none()
+    missing(scene.world).next().is_none()
 }
 
 /// What is wrong with the keys, if anything is.
 pub(crate) fn trouble(scene: &Scene<'_>) -> Option<Failure> {
-    let object = format!("Secret/{}", missing(scene).next()?);
+    let object = format!("Secret/{}", missing(scene.world).next()?);
     if scene.before.keys_created {
         let (label, value) = api::MANAGED_BY;
         let message = format!(

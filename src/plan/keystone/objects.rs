@@ -105,11 +105,10 @@ fn is_applied(
     fields: &Map<String, Value>,
 ) -> bool {
     let metadata = &live.metadata;
-    let annotated = metadata.annotations.as_ref().and_then(|all| all.get(annotation::APPLIED));
     let labelled = |label: &String, value: &Value| {
         metadata.labels.as_ref().and_then(|all| all.get(label)).map(String::as_str) == value.as_str()
     };
-    annotated.is_some_and(|found| found == hash)
+    self::annotation(live, annotation::APPLIED) == Some(hash)
         && labels.iter().all(|(label, value)| labelled(label, value))
         && is_owned(scene, live)
         && fields.iter().all(|(field, value)| covers(live.data.get(field).unwrap_or(&Value::Null), value))

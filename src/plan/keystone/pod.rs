@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{
     Scene, config,
     objects::{field, items, name},
+    world::World,
 };
 use crate::{json, machine::Failure};
 
@@ -24,13 +25,13 @@ const CA_FOLDER: &str = "/etc/keystone-database-ca";
 const PASSWORD: &str = "password";
 
 /// The name of the Secret of the keys for tokens.
-pub(super) fn fernet_secret(scene: &Scene<'_>) -> String {
-    format!("{}-fernet-keys", scene.world.name())
+pub(super) fn fernet_secret(world: &World) -> String {
+    format!("{}-fernet-keys", world.name())
 }
 
 /// The name of the Secret of the keys for credentials.
-pub(super) fn credential_secret(scene: &Scene<'_>) -> String {
-    format!("{}-credential-keys", scene.world.name())
+pub(super) fn credential_secret(world: &World) -> String {
+    format!("{}-credential-keys", world.name())
 }
 
 /// An environment variable with a key of a Secret.
@@ -103,8 +104,8 @@ pub(super) fn volumes(scene: &Scene<'_>, spec: &KeystoneSpec, config: &str) -> V
     let secret = |volume: &str, name: &str| json!({"name": volume, "secret": {"secretName": name, "defaultMode": GROUP_READS, "optional": false}});
     let mut volumes = vec![
         json!({"name": "config", "configMap": {"name": config, "defaultMode": GROUP_READS}}),
-        secret("fernet-keys", &fernet_secret(scene)),
-        secret("credential-keys", &credential_secret(scene)),
+        secret("fernet-keys", &fernet_secret(scene.world)),
+        secret("credential-keys", &credential_secret(scene.world)),
         json!({"name": "tmp", "emptyDir": {}}),
         // The password is in there: never on a disk.
         json!({"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}),
@@ -130,16 +131,6 @@ pub(super) fn mounts(spec: &KeystoneSpec) -> Vec<Value> {
         mounts.push(mount("database-ca", CA_FOLDER));
     }
     mounts
-}
-
-/// Where the pod of a Job may run.
-pub(super) fn place(spec: &KeystoneSpec, pod: &mut Value) {
-    if !spec.node_selector.is_empty() {
-        json::set(pod, &["nodeSelector".to_owned()], json!(spec.node_selector));
-    }
-    if !spec.tolerations.is_empty() {
-        json::set(pod, &["tolerations".to_owned()], json!(spec.tolerations));
-    }
 }
 
 /// What a pod may.

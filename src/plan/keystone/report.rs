@@ -246,7 +246,7 @@ pub(crate) fn notes(scene: &Scene<'_>, course: &Course, after: &KeystoneStatus) 
     let mut note = |warning, reason, message: String| notes.push(Note { warning, reason, message });
     if after.keys_created && !before.keys_created {
         for row in &keys::REPOSITORIES {
-            note(false, row.generated, format!("Secret/{}", (row.secret)(scene)));
+            note(false, row.generated, format!("Secret/{}", (row.secret)(scene.world)));
         }
     }
     if let (None, Some(upgrade)) = (&before.upgrade, &after.upgrade)

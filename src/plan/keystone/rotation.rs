@@ -118,7 +118,7 @@ fn outcome(scene: &Scene<'_>, row: &Repository) -> Outcome {
     let before = scene.before.keys.iter().find(|known| known.name == row.id);
     let Some(spec) = scene.spec else { return Outcome { status: before.cloned(), ..Outcome::default() } };
     let (parts, next) = parts::actions(scene, row, spec);
-    let Some(secret) = scene.world.object(&SECRET, &(row.secret)(scene)) else {
+    let Some(secret) = scene.world.object(&SECRET, &(row.secret)(scene.world)) else {
         // Before the first keys are made, or after they are lost: `KeysReady` tells.
         return Outcome { status: before.cloned(), actions: parts, next, ..Outcome::default() };
     };
@@ -134,7 +134,8 @@ fn outcome(scene: &Scene<'_>, row: &Repository) -> Outcome {
 
     let published = Published { set: &live, since: status.since, most: (row.most)(spec) };
     let staging = staging::judge(scene, row, &published, before);
-    outcome.actions.extend(staging::actions(scene, row, secret, &staging, may_publish(scene, &spread)));
+    let may = may_publish(scene, &spread);
+    outcome.actions.extend(staging::actions(scene, row, secret, &staging, may.is_ok()));
     let known = status.rejected.take();
     status.rejected = match &staging {
         Staging::Rejected { why, .. } => Some(why.clone()),
@@ -148,7 +149,7 @@ fn outcome(scene: &Scene<'_>, row: &Repository) -> Outcome {
     let news = fruitless.jobs.iter().filter(|(job, _)| !old.contains(job));
     outcome.notes.extend(news.map(|(_, text)| warning(NoteReason::RotationFailed, text.clone())));
     status.fruitless = fruitless.jobs.iter().map(|(job, _)| job.clone()).collect();
-    outcome.verdict = verdict(scene, row, &status, &staging, &spread, &fruitless.jobs);
+    outcome.verdict = verdict(row, &status, (&staging, may), &spread, &fruitless.jobs);
     outcome.status = Some(status);
     outcome
 }
@@ -238,10 +239,9 @@ fn may_publish(scene: &Scene<'_>, spread: &Spread) -> Result<(), String> {
 
 /// What keeps the keys of a row from rotating, the worst first.
 fn verdict(
-    scene: &Scene<'_>,
     row: &Repository,
     status: &KeySetStatus,
-    staging: &Staging<'_>,
+    new: (&Staging<'_>, Result<(), String>),
     spread: &Spread,
     fruitless: &[(String, String)],
 ) -> Option<Verdict> {
@@ -256,7 +256,7 @@ fn verdict(
     if let Some((_, message)) = fruitless.first() {
         return warn(Reason::RotationFailed, message.clone());
     }
-    match (staging, may_publish(scene, spread)) {
+    match new {
         (Staging::Good(_), Err(why)) => return wait(format!("{}: new keys are there; {why}", row.id)),
         (Staging::Good(_), Ok(())) => return wait(format!("{}: new keys are being published", row.id)),
         _ => {}

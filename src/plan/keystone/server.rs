@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Scene, config, deployment,
-    objects::{self, field, holds, name},
+    objects::{self, annotation, field, holds, name},
     pod, steps,
     target::{Course, Place},
     world::{Action, DEPLOYMENT, HPA, PDB, POD, SERVICE},
@@ -170,8 +170,7 @@ pub(super) fn pods<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = &'a Dynamic
 /// it, but never another tag.
 pub(super) fn has_image(pod: &DynamicObject, image: &str) -> bool {
     let tail = |image: &str| image.rsplit('/').next().unwrap_or_default().to_owned();
-    let asked = pod.metadata.annotations.as_ref().and_then(|all| all.get(IMAGE));
-    asked.is_some_and(|asked| asked == image) && pod::image(pod).is_some_and(|found| tail(found) == tail(image))
+    annotation(pod, IMAGE) == Some(image) && pod::image(pod).is_some_and(|found| tail(found) == tail(image))
 }
 
 /// Whether every pod has that image and is ready.
@@ -265,30 +264,23 @@ pub(crate) fn stopped(scene: &Scene<'_>) -> Progress {
         return Progress::Running(format!("{object}: spec.replicas should be 0"));
     }
     let left: Vec<&DynamicObject> = pods(scene).filter(|pod| !pod::is_over(pod)).collect();
+    gone(scene, &left, "still runs")
+}
+
+/// Whether the last pod that does not have the image on the way is gone, terminating ones included.
+pub(crate) fn drained(scene: &Scene<'_>) -> Progress {
+    let Some(to) = scene.to() else { return Progress::Done };
+    let old: Vec<&DynamicObject> = pods(scene).filter(|pod| !pod::is_over(pod) && !has_image(pod, &to.image)).collect();
+    gone(scene, &old, "of another image is not gone yet")
+}
+
+/// Whether none is left of these pods; `what` is said of those that are.
+fn gone(scene: &Scene<'_>, left: &[&DynamicObject], what: &str) -> Progress {
     if left.is_empty() {
         return Progress::Done;
     }
-    overdue(scene, &left).unwrap_or_else(|| Progress::Running(format!("{} still runs", list(&left))))
-}
-
-/// The pods that do not have the image on the way yet, terminating ones included.
-fn old_pods<'a>(scene: &'a Scene<'_>) -> Vec<&'a DynamicObject> {
-    let Some(to) = scene.to() else { return Vec::new() };
-    pods(scene).filter(|pod| !pod::is_over(pod) && !has_image(pod, &to.image)).collect()
-}
-
-/// Whether the last pod of another image is gone.
-pub(crate) fn drained(scene: &Scene<'_>) -> Progress {
-    let old = old_pods(scene);
-    if old.is_empty() {
-        return Progress::Done;
-    }
-    overdue(scene, &old)
-        .unwrap_or_else(|| Progress::Running(format!("{} of another image is not gone yet", list(&old))))
-}
-
-fn list(pods: &[&DynamicObject]) -> String {
-    format!("Pod/{}", pods.iter().map(|pod| name(pod)).collect::<Vec<_>>().join(", Pod/"))
+    let names: Vec<&str> = left.iter().map(|pod| name(pod)).collect();
+    overdue(scene, left).unwrap_or_else(|| Progress::Running(format!("Pod/{} {what}", names.join(", Pod/"))))
 }
 
 /// How long after its grace a pod may still be there before a person should look.

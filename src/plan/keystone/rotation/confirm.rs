@@ -157,8 +157,7 @@ pub(super) fn actions(
     let pods = pods(scene, place).unwrap_or_default();
     let current = job_name(scene, row, status, &pods);
     let component = parts::confirm(row);
-    let old = scene.world.own(&JOB).filter(|job| objects::component(job) == Some(component.as_str()));
-    let old = old.filter(|job| !is_finished(job) && name(job) != current);
+    let old = parts::jobs(scene, &component).filter(|job| !is_finished(job) && name(job) != current);
     let mut actions: Vec<Action> = old.filter_map(|job| objects::delete(&JOB, job)).collect();
     if !matches!(spread, Spread::Everywhere) && !pods.is_empty() && scene.world.object(&JOB, &current).is_none() {
         let object = job(scene, row, spec, place, status, &pods, &current);

@@ -10,8 +10,7 @@ use super::{
         failure::{self, Then},
         jobs,
         keys::Repository,
-        objects::{self, field, holds, name},
-        world::JOB,
+        objects::{field, holds, name},
     },
     parts,
     staging::Staging,
@@ -33,9 +32,8 @@ pub(super) struct Fruitless {
 /// Looks at all of them.
 pub(super) fn jobs(scene: &Scene<'_>, row: &Repository, status: &KeySetStatus, staging: &Staging<'_>) -> Fruitless {
     let component = parts::rotate(row);
-    let all = scene.world.own(&JOB).filter(|job| objects::component(job) == Some(component.as_str()));
     let mut found = Fruitless { jobs: Vec::new(), next: None };
-    for job in all.filter(|job| !is_answered(job, status, staging)) {
+    for job in parts::jobs(scene, &component).filter(|job| !is_answered(job, status, staging)) {
         let object = format!("Job/{}", name(job));
         let pods: Vec<_> = jobs::pods_of(scene, name(job)).collect();
         let said = jobs::said(&pods).unwrap_or_default();

@@ -1,16 +1,16 @@
 //! What a rotation is made of: the `CronJob`, the account that may write the staging Secret and nothing else, and that Secret.
 
-use api::{keystone::KeystoneSpec, service::RBAC};
+use api::{DynamicObject, keystone::KeystoneSpec, service::RBAC};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::{
     super::{
-        Scene, config, job_pod,
+        Scene, job_pod,
         keys::Repository,
         objects, pod,
         target::{Course, Place},
-        world::{ACCOUNT, Action, CRON_JOB, ROLE, ROLE_BINDING, SECRET},
+        world::{ACCOUNT, Action, CRON_JOB, JOB, ROLE, ROLE_BINDING, SECRET},
     },
     at_rest,
 };
@@ -40,6 +40,11 @@ pub(super) fn confirm(row: &Repository) -> String {
     format!("{}-confirm", row.id)
 }
 
+/// The Jobs that do one of these.
+pub(super) fn jobs<'a>(scene: &'a Scene<'_>, component: &str) -> impl Iterator<Item = &'a DynamicObject> {
+    scene.world.own(&JOB).filter(move |job| objects::component(job) == Some(component))
+}
+
 /// The name of the `CronJob`, and of what belongs to it (seed 000).
 fn name(scene: &Scene<'_>, row: &Repository) -> String {
     format!("{}-{}", scene.world.name(), rotate(row))
@@ -47,7 +52,7 @@ fn name(scene: &Scene<'_>, row: &Repository) -> String {
 
 /// The name of the Secret for new sets.
 pub(super) fn staging(scene: &Scene<'_>, row: &Repository) -> String {
-    format!("{}-rotation", (row.secret)(scene))
+    format!("{}-rotation", (row.secret)(scene.world))
 }
 
 /// What of it has to be written, and when to look again although nothing changed.
@@ -154,31 +159,7 @@ pub(super) fn pod_spec(
     task: &str,
     own_env: Vec<Value>,
 ) -> Value {
-    let mut volumes = pod::volumes(scene, spec, &config::name(scene, spec, place));
-    volumes.push(job_pod::scripts(scene));
-    let mut mounts = pod::mounts(spec);
-    mounts.push(json!({"name": "scripts", "mountPath": job_pod::SCRIPTS, "readOnly": true}));
-    let mut env = pod::database_env(scene, spec);
-    env.extend(own_env);
-    let launch = format!("{}/launch.py", pod::FILES);
-    let script = format!("{}/keys.py", job_pod::SCRIPTS);
-    let mut pod = json!({
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": false,
-        "enableServiceLinks": false,
-        "securityContext": pod::pod_security(),
-        "volumes": volumes,
-        "containers": [{
-            "name": "job",
-            "image": place.image,
-            "imagePullPolicy": "IfNotPresent",
-            "command": ["python3", launch, "python3", script, task, row.id.to_string()],
-            "env": env,
-            "volumeMounts": mounts,
-            "securityContext": pod::container_security(),
-            "terminationMessagePolicy": "FallbackToLogsOnError",
-        }],
-    });
-    pod::place(spec, &mut pod);
-    pod
+    let command = job_pod::script("keys.py", &[task.to_owned(), row.id.to_string()]);
+    let container = job_pod::container(scene, spec, &place.image, &command, own_env, &job_pod::mounts(spec));
+    job_pod::pod(spec, &job_pod::volumes(scene, spec, place), &container)
 }

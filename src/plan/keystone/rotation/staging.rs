@@ -40,7 +40,7 @@ pub(super) enum Staging<'a> {
 
 /// The name of the Secret for rejected sets.
 fn quarantine(scene: &Scene<'_>, row: &Repository) -> String {
-    format!("{}-rejected", (row.secret)(scene))
+    format!("{}-rejected", (row.secret)(scene.world))
 }
 
 /// Looks at it.
@@ -85,12 +85,12 @@ pub(super) fn actions(
     row: &Repository,
     production: &DynamicObject,
     staging: &Staging<'_>,
-    may_publish: Result<(), String>,
+    may_publish: bool,
 ) -> Vec<Action> {
     match staging {
         Staging::Empty => Vec::new(),
         Staging::Done(secret) => vec![clear(secret)],
-        Staging::Good(secret) => may_publish.map(|()| publish(scene, production, secret)).into_iter().collect(),
+        Staging::Good(secret) => may_publish.then(|| publish(scene, production, secret)).into_iter().collect(),
         Staging::Rejected { secret, why } => {
             let kept = scene.world.object(&SECRET, &quarantine(scene, row));
             if kept.and_then(|kept| annotation(kept, FOUND_AS)) == Some(why.version.as_str()) {

@@ -69,12 +69,7 @@ fn happen(sim: &mut Sim, event: &Event) {
         Event::Pass => {
             sim.pass();
         }
-        Event::Killed(writes) => {
-            let mut planned = plan(&sim.world);
-            planned.actions.truncate(*writes);
-            sim.act(&planned);
-            sim.report(&planned);
-        }
+        Event::Killed(writes) => sim.killed_after(*writes),
         Event::Lost => {
             plan(&sim.world);
         }

@@ -54,12 +54,7 @@ fn happen(sim: &mut Sim, event: &Event, staged: &mut Vec<(&'static str, Keys)>) 
     let secret = |which: bool| if which { FERNET } else { CREDENTIAL };
     match event {
         Event::Pass => drop(sim.pass()),
-        Event::Killed(writes) => {
-            let mut planned = plan(&sim.world);
-            planned.actions.truncate(*writes);
-            sim.act(&planned);
-            sim.report(&planned);
-        }
+        Event::Killed(writes) => sim.killed_after(*writes),
         Event::Lost => {
             let planned = plan(&sim.world);
             sim.act(&planned);

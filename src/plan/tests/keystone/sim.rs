@@ -222,6 +222,14 @@ impl Sim {
         *slot = Arc::new(serde_json::from_value(value).unwrap());
     }
 
+    /// One pass that is killed after so many writes.
+    pub fn killed_after(&mut self, writes: usize) {
+        let mut planned = plan(&self.world);
+        planned.actions.truncate(writes);
+        self.act(&planned);
+        self.report(&planned);
+    }
+
     /// The object goes; pods of a Job end first.
     pub fn delete(&mut self, kind: &str, name: &str) {
         if kind == "Job" {
