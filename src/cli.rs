@@ -1,5 +1,6 @@
 //! The commands of the binary.
 
+mod admission;
 mod plan;
 mod run;
 
@@ -24,6 +25,8 @@ enum Command {
     Run(run::Args),
     /// Say what setting spec.targetVersion would do, step by step, without doing it.
     Plan(plan::Args),
+    /// Put the admission policies of this version in place and keep them there.
+    Admission(admission::Args),
 }
 
 /// Parses the command line and runs the command.
@@ -35,6 +38,7 @@ pub fn main() -> anyhow::Result<()> {
         match cli.command {
             Command::Run(args) => run::run(args).await,
             Command::Plan(args) => plan::run(args).await,
+            Command::Admission(args) => admission::run(args).await,
         }
     })
 }

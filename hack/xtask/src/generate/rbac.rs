@@ -26,7 +26,8 @@ fn account() -> Value {
     })
 }
 
-fn cluster_role() -> Value {
+/// What the operator may do in every namespace.
+pub(super) fn cluster_rules() -> Vec<Value> {
     let mut rules = roots();
     rules.extend(children());
     rules.extend(parts());
@@ -36,11 +37,15 @@ fn cluster_role() -> Value {
         rule("apiextensions.k8s.io", &["customresourcedefinitions"], READ),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
     ]);
+    rules
+}
+
+fn cluster_role() -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
         "metadata": {"name": OPERATOR},
-        "rules": rules,
+        "rules": cluster_rules(),
     })
 }
 
@@ -79,18 +84,22 @@ fn parts() -> Vec<Value> {
     KINDS.iter().map(|kind| rule(kind.group, &[kind.plural], verbs(kind))).collect()
 }
 
-fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
+/// A rule of a role.
+pub(super) fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
     json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
 }
 
-/// The lease of the leader election lies in the operator's own namespace.
+/// What it may do in its own: the lease of the leader election lies there.
+pub(super) fn own_rules() -> Vec<Value> {
+    vec![rule("coordination.k8s.io", &["leases"], &["get", "list", "watch", "create", "patch", "update", "delete"])]
+}
+
 fn role() -> Value {
-    let verbs = &["get", "list", "watch", "create", "patch", "update", "delete"];
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
         "metadata": {"name": OPERATOR, "namespace": NAMESPACE},
-        "rules": [rule("coordination.k8s.io", &["leases"], verbs)],
+        "rules": own_rules(),
     })
 }
 
