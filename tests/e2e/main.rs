@@ -7,6 +7,7 @@ mod abort;
 mod database;
 mod failures;
 mod offline;
+mod olm;
 mod restore;
 mod rotation;
 mod scene;
