@@ -1,9 +1,9 @@
 //! The admission policies, put in place by a process of the operator's image where the installer cannot carry them: OLM
-//! takes no `ValidatingAdmissionPolicy` in a bundle. See `hack/adr/0008`.
+//! takes no `ValidatingAdmissionPolicy` in a bundle. See `hack/adr/0009`.
 
 use std::{fmt::Debug, pin::pin, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use api::MANAGED_BY;
 use futures::{FutureExt, Stream, StreamExt, stream};
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
@@ -47,7 +47,7 @@ impl Policies {
         for object in &self.objects {
             let (api, name) = (self.api(object)?, object.name_any());
             let applied = client::call(api.patch(&name, &params, &Patch::Apply(object))).await;
-            applied.with_context(|| format!("{} {name} cannot be put in place", kind(object)))?;
+            applied.map_err(|error| anyhow!("{} {name} cannot be put in place: {error}", kind(object)))?;
         }
         Ok(())
     }
@@ -64,7 +64,7 @@ impl Policies {
                     REST
                 }
                 Err(error) => {
-                    tracing::warn!("{error:#}; trying again");
+                    tracing::warn!("{error}; trying again");
                     REST_AFTER_FAILURE
                 }
             };

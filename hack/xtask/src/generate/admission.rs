@@ -59,7 +59,7 @@ pub(super) fn rules() -> Vec<Value> {
     let names: Vec<String> = policies().iter().map(Policy::full_name).collect();
     let apply = with(rule(GROUP, PLURALS, &["get", "create", "patch"]), json!({"resourceNames": names}));
     // Who makes objects of a kind the parameters of a policy must be allowed to read them.
-    let read = rule(api::GROUP, &[policy::VERSIONS, policy::CONTROL_PLANES], &["get"]);
+    let read = rule(api::GROUP, &[policy::VERSIONS, policy::CONTROL_PLANES], &["get", "list"]);
     vec![rule(GROUP, PLURALS, &["list", "watch"]), apply, read]
 }
 
