@@ -8,20 +8,26 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Namespace};
-use kube::{Api, Client, ResourceExt, api::PostParams};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Namespace, PersistentVolumeClaim},
+};
+use kube::{Api, Client, Config, ResourceExt, api::PostParams};
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::{cluster::setup, fixtures, wait};
+use crate::{Proxy, cluster::setup, fixtures, wait};
 
 /// How long a database may take to be there; two cores are shared by all of it.
 const BACKING_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// How long a claim may take to be bound.
+const BOUND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a request may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -54,6 +60,24 @@ impl Node {
     pub async fn client(&self) -> anyhow::Result<Client> {
         // `hack/cluster exec` sets KUBECONFIG.
         Ok(Client::try_default().await?)
+    }
+
+    /// A proxy between an operator and the API server, with the administrator's rights.
+    pub async fn proxy(&self) -> anyhow::Result<Proxy> {
+        Proxy::before(Config::infer().await?, &self.state).await
+    }
+
+    /// Lets the kubelet write to the volume of a Secret of that pod, or makes it fail whenever it tries.
+    pub async fn let_write(&self, pod_uid: &str, volume: &str, may: bool) -> anyhow::Result<()> {
+        let holder = fs::read_to_string(self.state.join("holder"))?;
+        let pid = holder.split(' ').next().unwrap_or_default();
+        let path = format!("kubelet/pods/{pod_uid}/volumes/kubernetes.io~secret/{volume}");
+        let mut command = Command::new("nsenter");
+        command.args(["--target", pid, "--mount", "mount", "-o", if may { "remount,rw" } else { "remount,ro" }]);
+        let output = command.arg(self.state.join(path)).output().await.context("cannot run nsenter")?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{:?}: {error}", command.as_std().get_args().collect::<Vec<_>>());
+        Ok(())
     }
 
     /// Creates a namespace with a name of its own.
@@ -127,6 +151,9 @@ impl Node {
             "spec": {"accessModes": access, "resources": requests, "storageClassName": "", "volumeName": volume},
         });
         setup::apply(&client, claim).await?;
+        // The scheduler looks at a pod whose claim is not bound yet again after minutes only, now and then.
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(client, namespace);
+        Box::pin(wait::value(&claims, name, "/status/phase", &json!("Bound"), BOUND_TIMEOUT)).await?;
         Ok(())
     }
 

@@ -290,6 +290,47 @@ async fn a_rotation_and_an_upgrade_wait_for_each_other() {
     assert_ne!(OLD_TAG, NEW_TAG);
 }
 
+/// Who suspends the `CronJob` itself is heard, and an upgrade does not forget it.
+#[tokio::test]
+async fn what_a_person_suspends_stays_suspended() {
+    let scene = Scene::with_keystone("ks-suspend", json!({})).await;
+    let cron_jobs: Api<CronJob> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    let patch = async |name: &str, value: bool| {
+        let patch = format!(r#"{{"spec":{{"suspend":{value}}}}}"#);
+        let (done, text) = scene.kubectl(None, &["patch", "cronjob", name, "--type=merge", "--patch", &patch]).await;
+        assert!(done, "{text}");
+    };
+    let is = async |name: &str, value: bool| {
+        let found = wait::value(&cron_jobs, name, "/spec/suspend", &json!(value), SOON).await;
+        scene.expect(&format!("{name}: suspend {value}"), found);
+    };
+    let (fernet, credential) = ("keystone-fernet-rotate", "keystone-credential-rotate");
+    is(credential, false).await;
+    patch(fernet, true).await;
+    scene.says("KeysRotate", Status::True, &["CronJob/keystone-fernet-rotate, which somebody set"]).await;
+    scene.hold(UpgradeStep::Migrating);
+    scene.upgrade(NEW_TAG).await;
+    is(credential, true).await;
+    scene.release(UpgradeStep::Migrating);
+    scene.installed(&image(NEW_TAG)).await;
+    is(credential, false).await;
+    is(fernet, true).await;
+    // Another release has another image in it: it was written since.
+    let image = "/spec/jobTemplate/spec/template/spec/containers/0/image";
+    let written = wait::value(&cron_jobs, fernet, image, &json!(self::image(NEW_TAG)), SOON).await;
+    assert_eq!(scene.expect("the new image", written).spec.unwrap().suspend, Some(true));
+    // What the spec says is not undone below it, and ends with it.
+    scene.patch(json!({"credentialKeys": {"suspend": true}})).await.unwrap();
+    is(credential, true).await;
+    patch(credential, false).await;
+    is(credential, true).await;
+    scene.patch(json!({"credentialKeys": {"suspend": false}})).await.unwrap();
+    is(credential, false).await;
+    patch(fernet, false).await;
+    scene.says("KeysRotate", Status::True, &["may rotate"]).await;
+    is(fernet, false).await;
+}
+
 /// The operator is killed before and after each write of a rotation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_write_of_a_rotation_the_set_is_published_once() {

@@ -219,3 +219,15 @@ fn a_pod_that_never_ends_is_said_after_its_grace(#[values(Strategy::Online, Stra
     assert_eq!(sim.world.keystone.status.installed_image.as_deref(), Some(NEW));
     assert!(!sim.condition("Degraded").0);
 }
+
+/// One that admission did not look at.
+#[test]
+fn a_name_that_is_too_long_for_a_cron_job_is_said() {
+    let mut sim = Sim::installed(OLD);
+    let error = "CronJob.batch is invalid: metadata.name: must be no more than 52 characters";
+    sim.world.failures.insert("CronJob/keystone-credential-rotate".into(), error.into());
+    sim.pass();
+    let (degraded, message) = sim.condition("Degraded");
+    assert!(degraded && message.contains("CronJob/keystone-credential-rotate cannot be written"), "{message}");
+    assert!(message.contains("52 characters") && !sim.condition("Ready").0, "{message}");
+}
