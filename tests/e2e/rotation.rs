@@ -131,14 +131,15 @@ async fn keys_rotate_and_every_pod_reads_what_the_last_ones_encrypted() {
     scene.end().await;
 }
 
-/// The kubelet cannot bring one pod the new keys: the next set waits for it, and another one takes its place when it is
+/// One pod does not get the new keys: the next set waits for it, and another one takes its place when it is
 /// lost. The keys for credentials go on meanwhile, by the clock and by hand.
 async fn one_pod_lags(scene: &mut Scene, pod: &Server, primary: i64, tokens: &mut Vec<String>) {
-    let suspended = |wanted: bool| move |cron: &CronJob| cron.spec.as_ref().and_then(|spec| spec.suspend) == Some(wanted);
+    let suspended =
+        |wanted: bool| move |cron: &CronJob| cron.spec.as_ref().and_then(|spec| spec.suspend) == Some(wanted);
     // A user's own wish.
     scene.patch_cron("keystone-fernet-rotate", json!({"suspend": true})).await;
     scene.says("KeysRotate", Status::True, "CronJob/keystone-fernet-rotate, which somebody set").await;
-    scene.node.let_write(&pod.uid, "fernet-keys", false).await.unwrap();
+    scene.node.keeps_back(&pod.uid, "fernet-keys").await.unwrap();
     scene.rotate(Fernet, ROUNDS - 1).await;
     scene.keys(Fernet, "published", |keys| keys.primary == primary + 1).await;
     let minutely = json!({"rotationSchedule": "*/1 * * * *"});
@@ -175,7 +176,7 @@ async fn one_pod_lags(scene: &mut Scene, pod: &Server, primary: i64, tokens: &mu
     let record = scene.record(Fernet).await;
     assert_eq!((record.primary, record.everywhere), (primary + 1, false), "{record:?}");
     scene.operator.kill_and_restart();
-    scene.node.let_write(&pod.uid, "fernet-keys", true).await.unwrap();
+    scene.node.lets_through(&pod.uid, "fernet-keys").await.unwrap();
     // By itself.
     scene.spread(Fernet, primary + 2).await;
     validate(scene, tokens).await;

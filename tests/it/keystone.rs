@@ -4,6 +4,7 @@ mod apart;
 mod cloud;
 mod failure;
 mod objects;
+mod replicas;
 mod rotation;
 mod support;
 mod walk;

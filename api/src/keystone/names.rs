@@ -60,5 +60,7 @@ mod tests {
         let (fits, over) = ("k".repeat(room), "k".repeat(room + 1));
         assert!(DERIVED.iter().all(|derived| derived.of(&fits).len() <= derived.max), "{room}");
         assert!(DERIVED.iter().any(|derived| derived.of(&over).len() > derived.max), "{room}");
+        let readme = include_str!("../../../README.md");
+        assert!(readme.contains(&format!("at most {room} characters")), "the README says another number than {room}");
     }
 }

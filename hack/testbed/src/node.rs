@@ -67,14 +67,27 @@ impl Node {
         Proxy::before(Config::infer().await?, &self.state).await
     }
 
-    /// Lets the kubelet write to the volume of a Secret of that pod, or makes it fail whenever it tries.
-    pub async fn let_write(&self, pod_uid: &str, volume: &str, may: bool) -> anyhow::Result<()> {
+    /// Makes a pod lag: what the kubelet writes to this volume of a Secret does not reach it, until
+    /// [`Node::lets_through`]. A copy lies over the volume where the kubelet sees it; the pod keeps what is below.
+    pub async fn keeps_back(&self, pod_uid: &str, volume: &str) -> anyhow::Result<()> {
+        let cover = "copy=$(mktemp -d); cp -a \"$1/.\" \"$copy\"; mount -t tmpfs -o mode=1777 tmpfs \"$1\"
+            cp -a \"$copy/.\" \"$1\"; rm -r \"$copy\"";
+        self.at_volume(pod_uid, volume, cover).await
+    }
+
+    /// The kubelet finds what the pod has, and mends it.
+    pub async fn lets_through(&self, pod_uid: &str, volume: &str) -> anyhow::Result<()> {
+        self.at_volume(pod_uid, volume, "umount \"$1\"").await
+    }
+
+    /// Runs a script where the kubelet sees the volumes of pods, with the path of one of them.
+    async fn at_volume(&self, pod_uid: &str, volume: &str, script: &str) -> anyhow::Result<()> {
         let holder = fs::read_to_string(self.state.join("holder"))?;
         let pid = holder.split(' ').next().unwrap_or_default();
         let path = format!("kubelet/pods/{pod_uid}/volumes/kubernetes.io~secret/{volume}");
         let mut command = Command::new("nsenter");
-        command.args(["--target", pid, "--mount", "mount", "-o", if may { "remount,rw" } else { "remount,ro" }]);
-        let output = command.arg(self.state.join(path)).output().await.context("cannot run nsenter")?;
+        command.args(["--target", pid, "--mount", "sh", "-euc", script, "sh"]).arg(self.state.join(path));
+        let output = command.output().await.context("cannot run nsenter")?;
         let error = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{:?}: {error}", command.as_std().get_args().collect::<Vec<_>>());
         Ok(())

@@ -205,7 +205,10 @@ fn waits(pod: &DynamicObject, status: &Value) -> Option<Failure> {
             image(pod).unwrap_or_default(),
         ),
         Reason::SecretMissing => {
-            format!("Pod/{}: {said}; create the Secret with that key, or correct the reference to it in the spec", name(pod))
+            format!(
+                "Pod/{}: {said}; create the Secret with that key, or correct the reference to it in the spec",
+                name(pod)
+            )
         }
         _ if ended(pod, status).is_some() => return ended(pod, status),
         _ => {

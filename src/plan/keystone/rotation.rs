@@ -127,8 +127,7 @@ fn outcome(scene: &Scene<'_>, row: &Repository) -> Outcome {
     };
     let live = KeySet::read(secret);
     let mut status = recorded(scene, row, secret, &live, before);
-    let mut outcome =
-        Outcome { actions: parts, remark: parts::suspended(scene, row, spec), ..Outcome::default() };
+    let mut outcome = Outcome { actions: parts, remark: parts::suspended(scene, row, spec), ..Outcome::default() };
     outcome.notes.extend(changed(row, secret, before, &status));
 
     let spread = confirm::judge(scene, row, &status);

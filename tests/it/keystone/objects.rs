@@ -58,8 +58,10 @@ async fn a_name_of_the_greatest_length_does_for_everything() {
         scene.expect("CronJob", wait::until(&cron_jobs, &derived.of(&name), SOON, |_| true).await);
     }
     let longer = format!("{}k", names::tightest().of(&name));
-    let cron_job = json!({"metadata": {"name": longer}, "spec": cron_jobs.get(&longer[..longer.len() - 1]).await.unwrap().spec});
-    let refused = cron_jobs.create(&PostParams::default(), &serde_json::from_value(cron_job).unwrap()).await.unwrap_err();
+    let cron_job =
+        json!({"metadata": {"name": longer}, "spec": cron_jobs.get(&longer[..longer.len() - 1]).await.unwrap().spec});
+    let refused =
+        cron_jobs.create(&PostParams::default(), &serde_json::from_value(cron_job).unwrap()).await.unwrap_err();
     assert!(refused.to_string().contains("52 characters"), "{refused}");
     let jobs: Api<Job> = Api::namespaced(scene.client.clone(), &scene.namespace);
     let jobs = jobs.list(&ListParams::default()).await.unwrap().items;

@@ -246,7 +246,8 @@ fn a_pod_that_the_database_does_not_let_in_is_explained_before_the_deadline(#[ca
     };
     let pod = new(&sim).unwrap();
     let ended = json!({"terminated": {"message": "(1045, \"Access denied for user 'keystone'\")"}});
-    let status = json!({"phase": "Running", "containerStatuses": [{"state": state, "lastState": ended, "ready": false}]});
+    let status =
+        json!({"phase": "Running", "containerStatuses": [{"state": state, "lastState": ended, "ready": false}]});
     sim.edit("Pod", &pod, |live| live["status"] = status.clone());
     sim.pass();
     let (degraded, message) = sim.condition("Degraded");
