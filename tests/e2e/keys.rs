@@ -92,7 +92,7 @@ impl Scene {
     pub async fn runs(&self, job: &str) {
         let active = |job: &Job| job.status.as_ref().is_some_and(|status| status.ready == Some(1));
         let ended = |job: &Job| job.status.as_ref().is_some_and(|status| status.succeeded == Some(1));
-        wait::until(&self.all::<Job>().await, job, SOON, |job| active(job) || ended(job)).await.unwrap();
+        Box::pin(wait::until(&self.all::<Job>().await, job, SOON, |job| active(job) || ended(job))).await.unwrap();
     }
 
     /// Sets a field of a `CronJob`, as a person does.
@@ -103,7 +103,7 @@ impl Scene {
 
     /// Watches a `CronJob` until it is as wanted.
     pub async fn cron(&self, name: &str, what: &str, holds: impl FnMut(&CronJob) -> bool) {
-        if let Err(error) = wait::until(&self.all::<CronJob>().await, name, SOON, holds).await {
+        if let Err(error) = Box::pin(wait::until(&self.all::<CronJob>().await, name, SOON, holds)).await {
             panic!("{what}: {error:#}\n{}", self.operator.log_tail());
         }
     }

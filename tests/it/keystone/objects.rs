@@ -55,7 +55,7 @@ async fn a_name_of_the_greatest_length_does_for_everything() {
     }
     let cron_jobs: Api<CronJob> = Api::namespaced(scene.client.clone(), &scene.namespace);
     for derived in names::DERIVED.iter().filter(|derived| derived.kind == "CronJob") {
-        scene.expect("CronJob", wait::until(&cron_jobs, &derived.of(&name), SOON, |_| true).await);
+        scene.expect("CronJob", Box::pin(wait::until(&cron_jobs, &derived.of(&name), SOON, |_| true)).await);
     }
     let longer = format!("{}k", names::tightest().of(&name));
     let cron_job =

@@ -301,7 +301,7 @@ async fn what_a_person_suspends_stays_suspended() {
         assert!(done, "{text}");
     };
     let is = async |name: &str, value: bool| {
-        let found = wait::value(&cron_jobs, name, "/spec/suspend", &json!(value), SOON).await;
+        let found = Box::pin(wait::value(&cron_jobs, name, "/spec/suspend", &json!(value), SOON)).await;
         scene.expect(&format!("{name}: suspend {value}"), found);
     };
     let (fernet, credential) = ("keystone-fernet-rotate", "keystone-credential-rotate");
@@ -317,7 +317,7 @@ async fn what_a_person_suspends_stays_suspended() {
     is(fernet, true).await;
     // Another release has another image in it: it was written since.
     let image = "/spec/jobTemplate/spec/template/spec/containers/0/image";
-    let written = wait::value(&cron_jobs, fernet, image, &json!(self::image(NEW_TAG)), SOON).await;
+    let written = Box::pin(wait::value(&cron_jobs, fernet, image, &json!(self::image(NEW_TAG)), SOON)).await;
     assert_eq!(scene.expect("the new image", written).spec.unwrap().suspend, Some(true));
     // What the spec says is not undone below it, and ends with it.
     scene.patch(json!({"credentialKeys": {"suspend": true}})).await.unwrap();
