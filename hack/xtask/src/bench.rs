@@ -6,6 +6,7 @@
 
 mod cloud;
 mod planning;
+mod takeover;
 
 use std::{
     path::PathBuf,
@@ -85,6 +86,7 @@ async fn measure(args: &Args) -> anyhow::Result<Vec<Line>> {
     // An empty namespace to watch means all of them.
     let binary = crate::operator(args.operator.as_ref())?;
     let options = operator::Options::new(binary, &home, release.clone()).with_env("WATCH_NAMESPACE", "");
+    let mut standby = options.clone();
     let operator = Operator::start(&cluster, options)?;
     let clouds = Clouds::new(cluster.client().await?);
     let mut bench = Bench { cluster, operator, clouds };
@@ -111,6 +113,7 @@ async fn measure(args: &Args) -> anyhow::Result<Vec<Line>> {
     let twenty = bench.update("1.0.2", args.at_once).await?;
     let what = format!("{} updates at once", args.at_once);
     lines.extend(report(&what, &twenty, "3 s, 2 CPU-s", "900 writes", "10.6 s, 5.0 CPU-s, 914 requests"));
+    let peak = bench.operator.usage()?.peak_mib;
 
     eprintln!("right after a restart");
     bench.operator.restart_with(&release.clone().with_version("1.0.3")).await?;
@@ -119,6 +122,12 @@ async fn measure(args: &Args) -> anyhow::Result<Vec<Line>> {
     let restarted = bench.update("1.0.3", args.at_once).await?;
     let what = format!("{} at once, right after a restart", args.at_once);
     lines.extend(report(&what, &restarted, "3 s, 2 CPU-s", "900 writes", "62 s, 20.8 CPU-s, 4,624 requests"));
+    let what = format!("most memory, {} namespaces, {} updates at once", args.namespaces, args.at_once);
+    lines.push(Line::new(&what, format!("{:.0} MiB", peak.max(bench.operator.usage()?.peak_mib)), "-", "-"));
+
+    eprintln!("the leader goes");
+    standby.release = release.with_version("1.0.3");
+    lines.extend(takeover::measure(&bench.cluster, &bench.clouds, &mut bench.operator, standby).await?);
     lines.push(planning::measure()?);
     bench.operator.stop().await?;
     Ok(lines)

@@ -26,10 +26,6 @@ fn second(cloud: &Cloud, kubeconfig: Option<&Path>) -> Operator {
     Operator::start(cloud.cluster, options).unwrap()
 }
 
-fn name(operator: &Operator) -> &str {
-    operator.log().file_stem().unwrap().to_str().unwrap()
-}
-
 /// Waits until somebody else than `old` holds the Lease.
 async fn taken_over(cloud: &Cloud, old: &str) -> String {
     let api: Api<Lease> = Api::namespaced(cloud.client.clone(), &cloud.namespace);
@@ -67,8 +63,8 @@ async fn the_leader_is_killed_in_each_step_and_the_other_goes_on() {
     for (step, kind, object) in GATES {
         cloud.step(*step, StepState::Running).await;
         let leader = taken_over(&cloud, "").await;
-        let first = name(&cloud.operator) == leader;
-        assert!(first || name(&other) == leader, "{leader} is nobody");
+        let first = cloud.operator.name() == leader;
+        assert!(first || other.name() == leader, "{leader} is nobody");
         let killed = if first { &mut cloud.operator } else { &mut other };
         killed.kill().await.unwrap();
         cloud.actors.release(kind, object);
@@ -88,7 +84,7 @@ async fn the_leader_is_killed_in_each_step_and_the_other_goes_on() {
 async fn a_leader_that_stood_still_writes_nothing_when_it_goes_on() {
     let proxy = Proxy::start(cluster::shared().await.unwrap()).await.unwrap();
     let mut cloud = cloud("frozen", Some(proxy.kubeconfig())).await;
-    let old = name(&cloud.operator).to_owned();
+    let old = cloud.operator.name();
     cloud.actors.hold("Galera", "openstack");
     cloud.target(NEW).await;
     cloud.step(StepName::Mariadb, StepState::Running).await;
@@ -129,7 +125,7 @@ async fn cannot_renew(prefix: &str, fault: Fault) {
     let cluster = cluster::shared().await.unwrap();
     let (proxy, others) = (Proxy::start(cluster).await.unwrap(), Proxy::start(cluster).await.unwrap());
     let mut cloud = cloud(prefix, Some(proxy.kubeconfig())).await;
-    let old = name(&cloud.operator).to_owned();
+    let old = cloud.operator.name();
     let mut other = second(&cloud, Some(others.kubeconfig()));
     proxy.add(Rule::new(fault).resource("leases").writes());
     let busy = async {
@@ -166,7 +162,7 @@ async fn a_leader_whose_renewals_are_not_answered_stops_before_the_other_starts(
 async fn a_leader_that_is_asked_to_end_hands_over_at_once() {
     // The usual, long Lease: the other does not wait for it.
     let mut cloud = Cloud::installed("handover", json!({})).await;
-    let leader = name(&cloud.operator).to_owned();
+    let leader = cloud.operator.name();
     let mut other = Operator::start(cloud.cluster, Options::new(BINARY, &cloud.namespace, release(NEW))).unwrap();
     assert_eq!(cloud.operator.stop().await.unwrap(), 0);
     let start = std::time::Instant::now();
