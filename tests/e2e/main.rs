@@ -6,6 +6,7 @@
 mod abort;
 mod database;
 mod failures;
+mod install;
 mod offline;
 mod restore;
 mod rotation;

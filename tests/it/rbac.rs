@@ -71,7 +71,8 @@ async fn the_roles_allow_what_is_done_and_nothing_else() {
     let allowed = allowed();
     let missing: Vec<_> = asked.allowed.difference(&allowed).collect();
     assert!(missing.is_empty(), "allowed by something else than manifests/rbac: {missing:#?}");
-    let unrecorded: BTreeSet<_> = UNRECORDED.iter().map(|(group, resource, verb)| access(group, resource, verb)).collect();
+    let unrecorded: BTreeSet<_> =
+        UNRECORDED.iter().map(|(group, resource, verb)| access(group, resource, verb)).collect();
     let unused: BTreeSet<_> = allowed.difference(&asked.allowed).cloned().collect();
     assert_eq!(unused, unrecorded, "rules that nothing needs, or that this test does not make the operator need");
 }
@@ -90,13 +91,16 @@ async fn every_service(cluster: &'static Cluster) {
     let options = Options::new(BINARY, &cloud.namespace, release(NEW)).with_env("WATCH_NAMESPACE", "");
     let _second = Operator::start(cluster, options).unwrap();
     // It knows that it has to wait.
-    let watches = || cluster.accesses(User::Operator).unwrap().allowed.contains(&access("coordination.k8s.io", "leases", "watch"));
+    let watches = || {
+        cluster.accesses(User::Operator).unwrap().allowed.contains(&access("coordination.k8s.io", "leases", "watch"))
+    };
     while !watches() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     cloud.operator.stop().await.unwrap();
     assert_ne!(first, "");
-    let off: Map<String, Value> = sections().into_iter().map(|name| (name.to_owned(), json!({"enabled": false}))).collect();
+    let off: Map<String, Value> =
+        sections().into_iter().map(|name| (name.to_owned(), json!({"enabled": false}))).collect();
     cloud.patch_plane(Value::Object(off)).await;
     for row in SERVICES.iter().filter(|row| row.variant.is_none_or(|variant| variant.default)) {
         let api = cloud.api(row.kind.kind);
@@ -122,7 +126,9 @@ async fn our_keystone(cluster: &'static Cluster) {
     let secrets: Api<Secret> = scene.all();
     let theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keystone-fernet-keys", "namespace": scene.namespace}});
     cluster.apply(theirs).await.unwrap();
-    scene.create(json!({"replicas": 1, "autoscaling": {"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilization": 70}})).await;
+    scene
+        .create(json!({"replicas": 1, "autoscaling": {"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilization": 70}}))
+        .await;
     scene.says("Degraded", api::condition::Status::True, &["Secret/keystone-fernet-keys"]).await;
     secrets.delete("keystone-fernet-keys", &DeleteParams::default()).await.unwrap();
     scene.installed(&image(OLD_TAG)).await;

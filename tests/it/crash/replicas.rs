@@ -80,6 +80,41 @@ async fn the_leader_is_killed_in_each_step_and_the_other_goes_on() {
     assert_eq!((cloud.operator.exited().unwrap(), other.exited().unwrap()), (None, None));
 }
 
+/// A rollout of the operator in each step: the new one waits, the old one is asked to end, and so on with newer bundles.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_operator_is_upgraded_in_each_step_and_the_update_goes_on() {
+    let mut cloud = Cloud::offered("rollout", json!({})).await;
+    let bundle = |number: usize| release(NEW).with_version(&format!("1.0.{}", number + 2));
+    let mut other = Operator::start(cloud.cluster, Options::new(BINARY, &cloud.namespace, bundle(0))).unwrap();
+    let recorder = Recorder::start(&cloud);
+    let before = generations(&cloud).await;
+    for (_, kind, name) in GATES {
+        cloud.actors.hold(kind, name);
+    }
+    cloud.target(NEW).await;
+    for (number, (step, kind, object)) in GATES.iter().enumerate() {
+        cloud.step(*step, StepState::Running).await;
+        let leader = taken_over(&cloud, "").await;
+        let old = if cloud.operator.name() == leader { &mut cloud.operator } else { &mut other };
+        assert_eq!(old.stop().await.unwrap(), 0);
+        old.restart_with(&bundle(number + 1)).await.unwrap();
+        let version = bundle(number).version;
+        let status =
+            cloud.until("the new one leads", |status| status.available_version.as_ref() == Some(&version)).await;
+        let update = status.update.unwrap();
+        assert_eq!((update.from.as_str(), update.to.as_str()), (OLD, NEW));
+        assert_eq!(cloud.version().await.spec.target_version, NEW);
+        cloud.actors.release(kind, object);
+    }
+    cloud.deployed(NEW).await;
+    recorder.assert_walk(OLD, NEW).await;
+    for (label, generation) in generations(&cloud).await {
+        assert_eq!(generation, before[&label] + 1, "{label} is written once");
+    }
+    assert_eq!(cloud.status().await.history.len(), 2);
+    assert_eq!((cloud.operator.exited().unwrap(), other.exited().unwrap()), (None, None));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_stood_still_writes_nothing_when_it_goes_on() {
     let proxy = Proxy::start(cluster::shared().await.unwrap()).await.unwrap();

@@ -65,6 +65,24 @@ pub(super) fn files() -> anyhow::Result<Files> {
     ]))
 }
 
+/// The rules as a table: what may be done, and with which objects.
+pub(super) fn table() -> anyhow::Result<String> {
+    let texts = |rule: &Value, field: &str| -> anyhow::Result<Vec<String>> {
+        Ok(serde_json::from_value(rule.get(field).cloned().unwrap_or_default())?)
+    };
+    let mut rows: Vec<(Vec<String>, Vec<String>)> = Vec::new();
+    for rule in [kinds_rules(), rules()?, lease_rules()].concat() {
+        let (verbs, resources) = (texts(&rule, "verbs")?, texts(&rule, "resources")?);
+        match rows.iter_mut().find(|(known, _)| *known == verbs) {
+            Some((_, all)) => all.extend(resources),
+            None => rows.push((verbs, resources)),
+        }
+    }
+    let mut lines = vec!["| it may | |\n|---|---|".to_owned()];
+    lines.extend(rows.iter().map(|(verbs, resources)| format!("| {} | {} |", verbs.join(", "), resources.join(", "))));
+    Ok(lines.join("\n") + "\n")
+}
+
 fn account() -> Value {
     json!({
         "apiVersion": "v1",
