@@ -113,14 +113,46 @@ async fn the_operator_writes_only_objects_with_its_label() {
             said.contains("somebodys is not the operator's: it has no label app.kubernetes.io/managed-by="),
             "{said}"
         );
-        refused(api.delete("somebodys", &DeleteParams::default()).await.unwrap_err());
+        let deleted = api.delete("somebodys", &DeleteParams::default()).await.unwrap_err();
+        // Secrets are deleted by nobody but their owner.
+        if kind == SECRET {
+            assert!(deleted.to_string().contains("cannot delete resource \"secrets\""), "{deleted}");
+        } else {
+            refused(deleted);
+        }
         let mut without = theirs;
         without["metadata"]["name"] = json!("ours");
         refused(api.patch("ours", &params, &Patch::Apply(without.clone())).await.unwrap_err());
         api.patch("ours", &params, &child(&kind, "ours")).await.unwrap();
         // Nor may the label be dropped.
         refused(api.patch("ours", &params, &Patch::Apply(without)).await.unwrap_err());
-        api.delete("ours", &DeleteParams::default()).await.unwrap();
+    }
+}
+
+/// What `rbac::UNRECORDED` rests on: the API server of the tests asks for these rights, too.
+#[tokio::test]
+async fn an_owner_that_blocks_must_be_one_whose_finalizers_may_be_updated() {
+    let (cluster, client, namespace) = operator().await;
+    let plane = cluster.apply(fixtures::small_control_plane(&namespace)).await.unwrap();
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": namespace, "name": "owner"}});
+    let map = cluster.apply(map).await.unwrap();
+    let api = api_of(&client, &namespace, &CONFIG_MAP);
+    let params = PatchParams::apply(manager::CHILDREN).force();
+    for (owner, allowed) in [(plane, true), (map, false)] {
+        let types = owner.types.unwrap();
+        let owner = json!({
+            "apiVersion": types.api_version, "kind": types.kind,
+            "name": owner.metadata.name, "uid": owner.metadata.uid, "blockOwnerDeletion": true,
+        });
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "owned", "labels": {MANAGED_BY.0: MANAGED_BY.1}, "ownerReferences": [owner]},
+        });
+        match api.patch("owned", &params, &Patch::Apply(object)).await {
+            Ok(_) => assert!(allowed),
+            Err(error) => assert!(!allowed && error.to_string().contains("blockOwnerDeletion"), "{error}"),
+        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! The rules of `manifests/rbac` are what the operator asks for in all that it does: none is missing, none is for nothing.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs,
+    time::{Duration, Instant},
+};
 
 use api::{
     MANAGED_BY,
@@ -77,6 +81,16 @@ async fn the_roles_allow_what_is_done_and_nothing_else() {
     assert_eq!(unused, unrecorded, "rules that nothing needs, or that this test does not make the operator need");
 }
 
+/// Waits until the operator has asked for it.
+async fn asked(cluster: &Cluster, group: &str, resource: &str, verb: &str) {
+    let wanted = access(group, resource, verb);
+    let start = Instant::now();
+    while !cluster.accesses(User::Operator).unwrap().allowed.contains(&wanted) {
+        assert!(start.elapsed() < SOON, "{wanted:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// Every service is installed, updated and removed; one replica takes over from another.
 async fn every_service(cluster: &'static Cluster) {
     // Of all namespaces.
@@ -87,18 +101,11 @@ async fn every_service(cluster: &'static Cluster) {
     cloud.target(NEW).await;
     cloud.deployed(NEW).await;
 
-    let first = cloud.operator.name();
     let options = Options::new(BINARY, &cloud.namespace, release(NEW)).with_env("WATCH_NAMESPACE", "");
     let _second = Operator::start(cluster, options).unwrap();
     // It knows that it has to wait.
-    let watches = || {
-        cluster.accesses(User::Operator).unwrap().allowed.contains(&access("coordination.k8s.io", "leases", "watch"))
-    };
-    while !watches() {
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    asked(cluster, "coordination.k8s.io", "leases", "watch").await;
     cloud.operator.stop().await.unwrap();
-    assert_ne!(first, "");
     let off: Map<String, Value> =
         sections().into_iter().map(|name| (name.to_owned(), json!({"enabled": false}))).collect();
     cloud.patch_plane(Value::Object(off)).await;
@@ -137,6 +144,8 @@ async fn our_keystone(cluster: &'static Cluster) {
     scene.stage("fernet", &rotated(&old, 1)).await.unwrap();
     scene.spread("fernet", 3).await;
 
+    // The configuration before is of no use when the Jobs of the installation are gone.
+    scene.patch(json!({"cache": {"servers": ["memcached:11211"]}})).await.unwrap();
     scene.hold(UpgradeStep::Migrating);
     scene.upgrade(NEW_TAG).await;
     let at = scene.at(UpgradeStep::Migrating).await;
@@ -156,4 +165,5 @@ async fn our_keystone(cluster: &'static Cluster) {
     // The Jobs of the last upgrade go when there is another.
     scene.upgrade("2026.1").await;
     scene.installed(&image("2026.1")).await;
+    asked(cluster, "", "configmaps", "delete").await;
 }
