@@ -8,7 +8,7 @@ use api::{
 };
 use kube::{
     Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
 };
 use plan::keystone::SECRET;
@@ -80,16 +80,10 @@ async fn the_operator_may_not_write_what_belongs_to_others() {
         assert!(forbidden(api.patch(name, &params, &child(&kind, name)).await.unwrap_err()), "{}", kind.kind);
     }
     // Its status is the operator's.
-    let plane = fixtures::small_control_plane(&namespace);
-    cluster.apply(plane.clone()).await.unwrap();
-    let status = json!({
-        "apiVersion": plane["apiVersion"],
-        "kind": plane["kind"],
-        "metadata": {"name": fixtures::NAME},
-        "status": {"deployedVersion": "1.0.0"},
-    });
+    let mut plane = cluster.apply(fixtures::small_control_plane(&namespace)).await.unwrap();
+    plane.data["status"] = json!({"deployedVersion": "1.0.0"});
     let api = api_of(&client, &namespace, &control_plane);
-    api.patch_status(fixtures::NAME, &PatchParams::apply(manager::STATUS), &Patch::Apply(status)).await.unwrap();
+    api.replace_status(fixtures::NAME, &PostParams::default(), &plane).await.unwrap();
 }
 
 /// A role cannot tell whose a Secret is; a policy does.

@@ -160,6 +160,11 @@ impl Operator {
         self.process.log_tail(lines)
     }
 
+    /// How it was started last.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// The name under which it takes part in the election.
     pub fn name(&self) -> String {
         name(&self.log)

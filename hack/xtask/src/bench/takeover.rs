@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use testbed::{Cluster, Operator, operator::Options};
+use testbed::{Cluster, Operator};
 
 use super::{Line, cloud::Clouds};
 
@@ -11,14 +11,9 @@ use super::{Line, cloud::Clouds};
 const ROUNDS: usize = 5;
 
 /// Measures with two replicas, the given one and another one. The given one leads when it returns.
-pub(super) async fn measure(
-    cluster: &Cluster,
-    clouds: &Clouds,
-    first: &mut Operator,
-    second: Options,
-) -> anyhow::Result<[Line; 2]> {
-    let namespace = second.namespace.clone();
-    let mut second = Operator::start(cluster, second)?;
+pub(super) async fn measure(cluster: &Cluster, clouds: &Clouds, first: &mut Operator) -> anyhow::Result<[Line; 2]> {
+    let namespace = first.options().namespace.clone();
+    let mut second = Operator::start(cluster, first.options().clone())?;
     let (mut killed, mut asked) = (Vec::new(), Vec::new());
     for round in 0..2 * ROUNDS {
         let leader = clouds.leader(&namespace, |_| true).await?;

@@ -114,10 +114,10 @@ fn roots() -> Vec<Value> {
     vec![
         rule(GROUP, &["openstackcontrolplanes"], READ),
         rule(GROUP, &["openstackversions"], APPLY),
-        rule(GROUP, &["openstackcontrolplanes/status", "openstackversions/status"], &["patch"]),
+        rule(GROUP, &["openstackcontrolplanes/status", "openstackversions/status"], &["update"]),
         // `blockOwnerDeletion` in an owner reference needs this on the owner, where the admission plugin for that runs.
         rule(GROUP, &["openstackcontrolplanes/finalizers"], &["update"]),
-        rule(KEYSTONE.group, &["keystones/status"], &["patch"]),
+        rule(KEYSTONE.group, &["keystones/status"], &["update"]),
         rule(KEYSTONE.group, &["keystones/finalizers"], &["update"]),
     ]
 }
