@@ -200,7 +200,8 @@ impl Member {
             Ok(Ok(true)) => {
                 *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked + self.election.term());
                 self.tell.send_if_modified(|leading| !std::mem::replace(leading, true));
-                self.election.period()
+                // From the question on, like the term: or slow answers would use it up.
+                (asked + self.election.period()).saturating_duration_since(Instant::now())
             }
             Ok(Ok(false)) => {
                 if *self.tell.borrow() {
@@ -216,7 +217,7 @@ impl Member {
             Err(_) => {
                 self.lock.doubt();
                 tracing::warn!("no answer about the Lease in time");
-                self.election.rest()
+                Duration::ZERO
             }
         }
     }
