@@ -217,6 +217,10 @@ async fn survives_its_pods(operator: &Installed) {
     let leader = operator.leader(|_| true).await;
     operator.signal(&leader, "SIGKILL").await;
     println!("acts {:.1?} after the leader's process was killed", operator.acts("killed").await);
+    let pod = format!("pod/{leader}");
+    for again in ["jsonpath={.status.containerStatuses[0].restartCount}=1", "condition=Ready"] {
+        operator.kubectl(&["wait", &pod, &format!("--for={again}"), "--timeout=120s"]).await;
+    }
 
     // As on a node that is lost.
     let leader = operator.leader(|_| true).await;
