@@ -29,6 +29,10 @@ use crate::leader::Leading;
 /// How long changes are gathered before a pass: a burst of watch events is one pass.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
+/// How many passes are under way at a time, each with a few writes: more only wait for each other in the API server, and
+/// everybody else's requests wait with them.
+const AT_ONCE: usize = 64;
+
 /// At the latest after this long every namespace is looked at, whatever the watches say.
 const RESYNC: Duration = Duration::from_secs(600);
 
@@ -108,7 +112,7 @@ impl Queue {
                 },
                 Some(namespace) = async {
                     scheduler.as_mut().hold_unless(|namespace| !running.contains(namespace)).next().await
-                }, if ready => {
+                }, if ready && under_way.len() < AT_ONCE => {
                     running.insert(namespace.clone());
                     let pass = Arc::clone(&passes).run(namespace.clone());
                     under_way.push(pass.map(move |again| (namespace, again)));
