@@ -195,15 +195,19 @@ async fn a_leader_whose_renewals_are_not_answered_stops_before_the_other_starts(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_whose_renewals_are_answered_late_goes_on_leading() {
     let proxy = Proxy::start(cluster::shared().await.unwrap()).await.unwrap();
-    let mut cloud = cloud("late", Some(proxy.kubeconfig())).await;
+    let mut cloud = Cloud::with("late", release(OLD), |options| {
+        options.with_kubeconfig(proxy.kubeconfig()).with_env("LEASE_DURATION_SECONDS", "12")
+    })
+    .await;
+    cloud.install(json!({})).await;
     let api: Api<Lease> = Api::namespaced(cloud.client.clone(), &cloud.namespace);
     let before = api.get("openstack-release-operator").await.unwrap().spec.unwrap();
-    // Almost a third of its life: later than that it would ask again.
-    proxy.add(Rule::new(Fault::Delay(Duration::from_millis(1200))).resource("leases").writes());
+    // Less than a third of its life: later than that it would ask again.
+    proxy.add(Rule::new(Fault::Delay(Duration::from_millis(3200))).resource("leases").writes());
     let start = before.renew_time.unwrap().0;
     let renewed = |lease: &Lease| {
         let renewed = lease.spec.as_ref().and_then(|spec| spec.renew_time.as_ref());
-        renewed.is_some_and(|renewed| renewed.0.duration_since(start).as_secs() >= 8)
+        renewed.is_some_and(|renewed| renewed.0.duration_since(start).as_secs() >= 16)
     };
     let after = cloud.expect("renewed", wait::until(&api, "openstack-release-operator", SOON, renewed).await);
     assert_eq!(holder(&after), Some(cloud.operator.name().as_str()));
