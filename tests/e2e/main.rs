@@ -6,6 +6,7 @@
 mod abort;
 mod database;
 mod failures;
+mod install;
 mod keys;
 mod offline;
 mod restore;

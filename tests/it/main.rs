@@ -18,6 +18,7 @@ mod matrix;
 mod midway;
 mod peer;
 mod preview;
+mod rbac;
 mod respin;
 mod restart;
 mod seed;

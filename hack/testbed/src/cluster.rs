@@ -33,7 +33,7 @@ mod audit;
 mod files;
 pub mod setup;
 
-pub use audit::Write;
+pub use audit::{Access, Accesses, Write};
 pub use files::User;
 
 /// How long a part may take to answer. Generous: several test runs may share two cores.
@@ -140,6 +140,11 @@ impl Cluster {
     /// Everything a user asked for, reads included. A watch counts when it ends.
     pub fn requests(&self, user: User) -> anyhow::Result<Vec<Write>> {
         audit::requests(&self.audit_log(), user)
+    }
+
+    /// What a user needed of his roles, and what he was refused.
+    pub fn accesses(&self, user: User) -> anyhow::Result<Accesses> {
+        audit::accesses(&self.audit_log(), user)
     }
 
     /// The directory of this cluster's files and logs.

@@ -35,7 +35,7 @@ use testbed::{
 use super::support::{NAME, NEW_TAG, OLD_TAG, SOON, Scene, image};
 
 /// Keys by their number.
-type Keys = BTreeMap<u64, String>;
+pub type Keys = BTreeMap<u64, String>;
 
 /// A key that nobody has.
 fn key(seed: u8) -> String {
@@ -43,7 +43,7 @@ fn key(seed: u8) -> String {
 }
 
 /// What Keystone makes of keys, three at most.
-fn rotated(keys: &Keys, seed: u8) -> Keys {
+pub fn rotated(keys: &Keys, seed: u8) -> Keys {
     let mut new = keys.clone();
     let announced = new.insert(0, key(seed)).unwrap();
     new.insert(keys.keys().max().unwrap() + 1, announced);
@@ -63,7 +63,7 @@ impl Scene {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    async fn keys(&self, secret: &str) -> Keys {
+    pub async fn keys(&self, secret: &str) -> Keys {
         let data = self.secrets().get(secret).await.unwrap().data.unwrap_or_default();
         data.into_iter().map(|(name, key)| (name.parse().unwrap(), String::from_utf8(key.0).unwrap())).collect()
     }
@@ -90,7 +90,7 @@ impl Scene {
     }
 
     /// What the script does when it is done, with the rights of its account.
-    async fn stage(&self, word: &str, keys: &Keys) -> Result<(), String> {
+    pub async fn stage(&self, word: &str, keys: &Keys) -> Result<(), String> {
         let from = self.record(word).await.set;
         let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let prefix = "keystone.openstack.org/";
@@ -136,7 +136,7 @@ impl Scene {
     }
 
     /// Waits until every pod is known to have the set with that key as the one that encrypts.
-    async fn spread(&self, word: &str, primary: i64) {
+    pub async fn spread(&self, word: &str, primary: i64) {
         let spread = |status: &KeystoneStatus| {
             let keys = status.keys.iter().find(|keys| keys.name == repository(word));
             keys.is_some_and(|keys| keys.primary == primary && keys.everywhere)
