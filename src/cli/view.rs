@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use api::{
     DynamicObject,
+    keystone::KEYSTONE,
     version::{ServiceState, StepState},
 };
 use jiff::Timestamp;
@@ -249,16 +250,12 @@ impl View {
 }
 
 fn problems(version: &Version<'_>, objects: &Objects) -> Vec<Problem> {
-    let of = |object: &DynamicObject, wrong: fn(&read::Condition) -> bool| -> Vec<Problem> {
-        let name = label(object);
-        read::conditions(&object.data).into_iter().filter(wrong).map(|said| said.problem(&name)).collect()
-    };
     let mut problems = Vec::new();
     if let Some(object) = version.object {
-        problems.extend(of(object, read::Condition::is_trouble));
+        problems.extend(said(VERSION, object, |condition| condition.is_trouble()));
     }
     for keystone in &objects.keystones {
-        problems.extend(of(keystone, read::Condition::is_trouble_of_keystone));
+        problems.extend(said(KEYSTONE.kind, keystone, |condition| condition.is_trouble_of_keystone()));
     }
     problems.extend(objects.unreadable.iter().map(|(kind, why)| Problem {
         object: kind.clone(),
@@ -268,10 +265,13 @@ fn problems(version: &Version<'_>, objects: &Objects) -> Vec<Problem> {
     problems
 }
 
-/// `Kind/name`.
-fn label(object: &DynamicObject) -> String {
-    let kind = object.types.as_ref().map(|types| types.kind.as_str()).unwrap_or_default();
-    format!("{kind}/{}", object.metadata.name.as_deref().unwrap_or_default())
+const VERSION: &str = "OpenStackVersion";
+
+/// The conditions of an object that say that something is wrong.
+fn said(kind: &str, object: &DynamicObject, wrong: impl Fn(&read::Condition<'_>) -> bool) -> Vec<Problem> {
+    let object_name = format!("{kind}/{}", object.metadata.name.as_deref().unwrap_or_default());
+    let conditions = read::conditions(&object.data);
+    conditions.iter().filter(|condition| wrong(condition)).map(|condition| condition.problem(&object_name)).collect()
 }
 
 /// The time at a path.

@@ -1,7 +1,7 @@
 //! An `OpenStackVersion` as it is: nothing in it has to be known.
 
 use api::{
-    DynamicObject, annotation,
+    DynamicObject,
     condition::{READY, Reason, Severity, Status},
     version::StepState,
 };
@@ -103,7 +103,10 @@ impl<'a> Version<'a> {
     /// An empty target is set once, at creation; later it stays what was accepted before.
     pub(super) fn target(&self) -> Option<String> {
         let wished = self.spec("targetVersion").and_then(Value::as_str).filter(|target| !target.is_empty());
-        wished.map(str::to_owned).or_else(|| self.status_text("update.to")).or_else(|| self.status_text("deployedVersion"))
+        wished
+            .map(str::to_owned)
+            .or_else(|| self.status_text("update.to"))
+            .or_else(|| self.status_text("deployedVersion"))
     }
 
     /// Whether the status speaks of the spec as it is now.
@@ -115,13 +118,6 @@ impl<'a> Version<'a> {
 
     pub(super) fn paused(&self) -> bool {
         self.spec("update.paused").and_then(Value::as_bool).unwrap_or_default()
-    }
-
-    /// What stops the walk after a step: the field, or upstream's annotation.
-    pub(super) fn held_after(&self) -> Option<&'a str> {
-        let annotations = self.object.and_then(|object| object.metadata.annotations.as_ref());
-        let stage = || annotations.and_then(|all| all.get(annotation::TARGET_STAGE)).map(String::as_str);
-        self.spec("update.holdAfter").and_then(Value::as_str).or_else(stage)
     }
 
     pub(super) fn update(&self) -> Option<Update> {
