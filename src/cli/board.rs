@@ -1,6 +1,9 @@
 //! Views as text: tables as kubectl prints them, and the lines that changed.
 
-use api::version::{ServiceState, StepState};
+use api::{
+    service,
+    version::{ServiceState, StepState},
+};
 use comfy_table::{Table, presets};
 use console::style;
 use jiff::{SignedDuration, Timestamp};
@@ -12,11 +15,11 @@ pub fn lines(view: &View, now: Timestamp) -> Vec<String> {
     let services: Vec<&Service> = shown(view).collect();
     let cells = |service: &&Service| {
         let version = service.version.clone().unwrap_or_else(|| "-".to_owned());
-        vec![service.name.clone(), service.kind.clone(), version, marked_service(service), service.message.clone()]
+        vec![service.name.clone(), service.kind.clone(), version, marked_service(service), waits_for(service)]
     };
     let header = ["SERVICE", "KIND", "VERSION", "STATE", "MESSAGE"];
     let table = table(&header, services.iter().map(cells));
-    paint([head(view, now), section(table), tail(view)].concat())
+    paint(&[head(view, now), section(table), tail(view)].concat())
 }
 
 /// The same for a screen of that size: services stand side by side, as many as there is room for.
@@ -39,7 +42,7 @@ pub fn fitted(view: &View, now: Timestamp, rows: usize, columns: usize) -> Vec<S
         table.truncate(room.saturating_sub(1));
         table.push("  … (make the window larger to see the rest)".to_owned());
     }
-    paint([head, table, tail].concat())
+    paint(&[head, table, tail].concat())
 }
 
 /// What differs from the view before, for a screen on which lines cannot be drawn again.
@@ -50,15 +53,15 @@ pub fn changes(view: &View, before: &View) -> Vec<String> {
     };
     let steps = view.update.iter().flat_map(|update| &update.steps).filter(|step| !same(step));
     let mut lines: Vec<String> =
-        steps.map(|step| format!("step      {:<18} {:<11} {}", step.name, marked_step(step), step.message)).collect();
+        steps.map(|step| format!("step      {:<24} {:<11} {}", step.name, marked_step(step), step.message)).collect();
     lines.extend(view.keystone.iter().filter(|keystone| !before.keystone.contains(keystone)).map(|keystone| {
         let Keystone { name, message, .. } = keystone;
-        format!("keystone  {name:<18} {:<11} {} {message}", place(keystone), keystone.releases())
+        format!("keystone  {name:<24} {:<11} {} {message}", place(keystone), keystone.releases())
     }));
     lines.extend(shown(view).filter(|service| !before.services.contains(service)).map(|service| {
-        let Service { name, kind, message, .. } = service;
+        let (Service { name, kind, .. }, message) = (service, waits_for(service));
         let version = service.version.as_deref().unwrap_or("-");
-        format!("service   {name:<18} {:<11} {kind} {version} {message}", marked_service(service))
+        format!("service   {name:<24} {:<11} {kind} {version} {message}", marked_service(service))
     }));
     lines.extend(view.problems.iter().filter(|problem| !before.problems.contains(problem)).map(problem_line));
     let next = view.next.iter().filter(|next| !before.next.iter().any(|old| old.command == next.command));
@@ -69,7 +72,7 @@ pub fn changes(view: &View, before: &View) -> Vec<String> {
     if view.state != before.state || view.deployed_version != before.deployed_version {
         lines.push(format!("cloud     {}", title(view)));
     }
-    paint(lines.iter().map(|line| line.trim_end().to_owned()).collect())
+    paint(&lines.iter().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>())
 }
 
 /// One line for each cloud.
@@ -90,7 +93,7 @@ pub fn summary(views: &[View], now: Timestamp) -> Vec<String> {
         ]
     });
     let header = ["NAMESPACE", "NAME", "STATE", "DEPLOYED", "TARGET", "AVAILABLE", "STEP", "TIME", "NEXT"];
-    paint(table(&header, rows))
+    paint(&table(&header, rows))
 }
 
 /// What is over.
@@ -159,9 +162,10 @@ pub fn table<S: AsRef<str>>(header: &[S], rows: impl Iterator<Item = Vec<String>
 fn head(view: &View, now: Timestamp) -> Vec<String> {
     let mut lines = vec![title(view)];
     if let Some(update) = &view.update {
-        let revertible = if update.revertible { ", can be taken back" } else { "" };
-        let time = span(update.started_at, Some(now));
-        lines.push(format!("  update from {} to {}, for {time}{revertible}", update.from, update.to));
+        let over = update.frontier().is_none();
+        let time = if over { String::new() } else { format!(", for {}", span(update.started_at, Some(now))) };
+        let revertible = if update.revertible && !over { ", can be taken back" } else { "" };
+        lines.push(format!("  update from {} to {}{time}{revertible}", update.from, update.to));
         let cells =
             |step: &Step| vec![step.name.clone(), marked_step(step), step_time(step, now), step.message.clone()];
         lines.extend(section(table(&["STEP", "STATE", "TIME", "MESSAGE"], update.steps.iter().map(cells))));
@@ -217,10 +221,8 @@ fn keys(set: &super::view::KeySet) -> String {
 }
 
 fn step_time(step: &Step, now: Timestamp) -> String {
-    match (step.started_at, step.finished_at) {
-        (None, _) => String::new(),
-        (started, finished) => span(started, finished.or(Some(now))),
-    }
+    let over = step.known().is_some_and(StepState::is_finished);
+    span(step.started_at, step.finished_at.or(Some(now).filter(|_| !over)))
 }
 
 /// How long it was, in whole seconds.
@@ -254,6 +256,12 @@ fn marked_service(service: &Service) -> String {
     format!("{glyph} {}", service.state)
 }
 
+/// A service whose step has not come lacks the new images: that is all its message says.
+fn waits_for(service: &Service) -> String {
+    let row = service::find(&service.name).filter(|_| service.known() == Some(ServiceState::Pending));
+    row.map_or_else(|| service.message.clone(), |row| format!("its step is {}", row.step))
+}
+
 fn state_glyph(state: State) -> char {
     match state {
         State::Ready => '✔',
@@ -265,7 +273,7 @@ fn state_glyph(state: State) -> char {
 }
 
 /// Colours the glyphs, on a terminal: only they are certain not to be part of a message.
-fn paint(lines: Vec<String>) -> Vec<String> {
+fn paint(lines: &[String]) -> Vec<String> {
     lines.iter().map(|line| line.chars().map(painted).collect()).collect()
 }
 

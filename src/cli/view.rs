@@ -252,10 +252,10 @@ impl View {
 fn problems(version: &Version<'_>, objects: &Objects) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Some(object) = version.object {
-        problems.extend(said(VERSION, object, |condition| condition.is_trouble()));
+        problems.extend(said(VERSION, object, read::Condition::is_trouble));
     }
     for keystone in &objects.keystones {
-        problems.extend(said(KEYSTONE.kind, keystone, |condition| condition.is_trouble_of_keystone()));
+        problems.extend(said(KEYSTONE.kind, keystone, read::Condition::is_trouble_of_keystone));
     }
     problems.extend(objects.unreadable.iter().map(|(kind, why)| Problem {
         object: kind.clone(),
@@ -268,7 +268,7 @@ fn problems(version: &Version<'_>, objects: &Objects) -> Vec<Problem> {
 const VERSION: &str = "OpenStackVersion";
 
 /// The conditions of an object that say that something is wrong.
-fn said(kind: &str, object: &DynamicObject, wrong: impl Fn(&read::Condition<'_>) -> bool) -> Vec<Problem> {
+fn said<'a>(kind: &str, object: &'a DynamicObject, wrong: impl Fn(&read::Condition<'a>) -> bool) -> Vec<Problem> {
     let object_name = format!("{kind}/{}", object.metadata.name.as_deref().unwrap_or_default());
     let conditions = read::conditions(&object.data);
     conditions.iter().filter(|condition| wrong(condition)).map(|condition| condition.problem(&object_name)).collect()

@@ -199,10 +199,12 @@ async fn a_pause_holds_and_a_resume_lets_go() {
     assert_eq!(plugin(&cloud, "pause --after nowhere").await.code, 2);
 }
 
+/// An image of nobody's release.
+const FIX: &str = "registry.example.com/hotfix/glance-api:1";
+
 #[tokio::test]
 async fn a_hotfix_says_what_it_rolls_and_goes_as_it_came() {
     let cloud = Cloud::installed("plugin", json!({})).await;
-    const FIX: &str = "registry.example.com/hotfix/glance-api:1";
     let text = ok(&cloud, &format!("hotfix --yes glanceAPIImage={FIX}")).await;
     assert!(text.starts_with("This rolls out at once:\n"), "{text}");
     let rows: Vec<&str> = text.lines().filter(|line| line.contains("spec.")).collect();

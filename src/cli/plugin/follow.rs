@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::bail;
+use futures::FutureExt as _;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     Ended,
@@ -18,6 +19,10 @@ use crate::{
 
 /// How often times are drawn again on a terminal.
 const PULSE: Duration = Duration::from_secs(1);
+
+/// How long changes are gathered: what several objects say together is shown together. A deployment, for example, is
+/// done a moment before the step that waits for it.
+const SETTLED: Duration = Duration::from_millis(200);
 
 /// What ends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,15 +99,21 @@ pub(super) async fn follow(
     };
     tokio::pin!(over);
     let mut pulse = tokio::time::interval(PULSE);
+    let mut looked = false;
     loop {
         tokio::select! {
-            () = observed.changed() => if access::is_ready(&observed.cache) {
-                follower.look(&observed)?;
-                if let Some(ended) = until.met(&follower.said)? {
-                    return Ok(ended);
+            () = observed.changed() => {
+                sleep(SETTLED).await;
+                while observed.changed().now_or_never().is_some() {}
+                if access::is_ready(&observed.cache) {
+                    follower.look(&observed)?;
+                    looked = true;
+                    if let Some(ended) = until.met(&follower.said)? {
+                        return Ok(ended);
+                    }
                 }
-            },
-            _ = pulse.tick(), if live => follower.draw()?,
+            }
+            _ = pulse.tick(), if live && looked => follower.draw()?,
             () = &mut over => return Ok(Ended::TimedOut),
         }
     }
@@ -133,8 +144,8 @@ impl Follower {
             Output::Table if self.screen.is_live() => self.draw(),
             Output::Table => self.lines(&shown_before),
             output => {
-                let news = self.said.iter().filter(|(namespace, view)| said_before.get(*namespace) != Some(view));
-                news.map(|(_, view)| output.stream(view)).collect()
+                let mut news = self.said.iter().filter(|(namespace, view)| said_before.get(*namespace) != Some(view));
+                news.try_for_each(|(_, view)| output.stream(view))
             }
         }
     }

@@ -329,13 +329,29 @@ fn the_last_steps_stay_on_the_board() {
     let states: Vec<&str> = after.update.as_ref().unwrap().steps.iter().map(|step| step.state.as_str()).collect();
     assert_eq!((states, after.is_done()), (vec!["Done", "Done"], true));
     let lines = crate::cli::board::changes(&after, &before);
-    assert!(lines[0].starts_with("step      keystone           ✔ Done"), "{lines:?}");
+    assert!(lines[0].starts_with("step      keystone                 ✔ Done"), "{lines:?}");
     assert!(lines.last().unwrap().starts_with("cloud     ns/openstack: ✔ Ready (deployed 1.0.1"), "{lines:?}");
 
     // An update that was taken back was not completed.
     let mut aborted = view(&objects(&steady()));
     aborted.remember(&before);
     assert_eq!(aborted.update, None);
+}
+
+/// What matters most is on a small screen, too.
+#[test]
+fn a_small_screen_leaves_services_out_first() {
+    let mut cloud = updating("ovn-dataplane", "Waiting", &json!({"nodeSets": ["a"]}));
+    let service = |number: usize| json!({"name": format!("service-{number}"), "state": "Ready", "version": "1.0.0"});
+    cloud["status"]["services"] = (0..30).map(service).collect();
+    let (view, now) = (view(&objects(&cloud)), "2026-11-21T10:05:00Z".parse().unwrap());
+    let lines = crate::cli::board::fitted(&view, now, 30, 100);
+    assert_eq!(lines.len(), 30);
+    assert_eq!(lines[1], "  update from 1.0.0 to 1.0.1, for 4m 30s, can be taken back");
+    assert!(lines.iter().any(|line| line.contains("make the window larger")), "{lines:#?}");
+    assert_eq!(lines.last().unwrap(), "EOF", "{lines:#?}");
+    let wide = crate::cli::board::fitted(&view, now, 60, 200);
+    assert!(wide.iter().any(|line| line.contains("service-0") && line.contains("service-20")), "{wide:#?}");
 }
 
 /// Scripts read it: fields may be added, never renamed.
