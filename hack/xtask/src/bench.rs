@@ -5,6 +5,7 @@
 //! operators that answer in 50 ms.
 
 mod cloud;
+mod growth;
 mod planning;
 
 use std::{
@@ -34,6 +35,9 @@ pub(crate) struct Args {
     /// How many of them are updated at once.
     #[arg(long, default_value_t = 20)]
     at_once: usize,
+    /// Measure instead how cost grows, with these numbers of clouds. 1,000 take a quarter of an hour.
+    #[arg(long, value_delimiter = ',', num_args = 0.., default_missing_value = "1,10,100,1000")]
+    growth: Option<Vec<usize>>,
 }
 
 /// One line of the answer.
@@ -53,20 +57,35 @@ impl Line {
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let lines = runtime.block_on(measure(args))?;
+    let table = runtime.block_on(async {
+        let mut bench = Bench::start(args).await?;
+        let table = match &args.growth {
+            Some(sizes) => growth::measure(&mut bench, sizes).await,
+            None => measure(&mut bench, args).await.map(table),
+        };
+        let table = table.with_context(|| bench.operator.log_tail(20))?;
+        bench.operator.stop().await?;
+        anyhow::Ok(table)
+    })?;
+    println!("{table}");
+    Ok(())
+}
+
+fn table(lines: Vec<Line>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["what", "ours", "budget", "the Go peer"]);
     for Line { what, ours, budget, peer } in lines {
         table.add_row([what, ours, budget, peer]);
     }
-    println!("{table}");
-    Ok(())
+    table
 }
 
 /// What one phase cost.
 struct Cost {
     wall: Duration,
     cpu: f64,
+    /// CPU seconds of the API server, for everybody's requests.
+    served: f64,
     writes: usize,
     requests: usize,
 }
@@ -77,17 +96,8 @@ struct Bench {
     clouds: Clouds,
 }
 
-async fn measure(args: &Args) -> anyhow::Result<Vec<Line>> {
-    let cluster = Cluster::start(ClusterOptions::default()).await?;
-    cluster.prepare().await?;
-    let home = cluster.namespace("operator").await?;
+async fn measure(bench: &mut Bench, args: &Args) -> anyhow::Result<Vec<Line>> {
     let release = Release::named("1.0.0")?;
-    // An empty namespace to watch means all of them.
-    let binary = crate::operator(args.operator.as_ref())?;
-    let options = operator::Options::new(binary, &home, release.clone()).with_env("WATCH_NAMESPACE", "");
-    let operator = Operator::start(&cluster, options)?;
-    let clouds = Clouds::new(cluster.client().await?);
-    let mut bench = Bench { cluster, operator, clouds };
     let mut lines = Vec::new();
 
     eprintln!("one namespace");
@@ -120,14 +130,25 @@ async fn measure(args: &Args) -> anyhow::Result<Vec<Line>> {
     let what = format!("{} at once, right after a restart", args.at_once);
     lines.extend(report(&what, &restarted, "3 s, 2 CPU-s", "900 writes", "62 s, 20.8 CPU-s, 4,624 requests"));
     lines.push(planning::measure()?);
-    bench.operator.stop().await?;
     Ok(lines)
 }
 
 impl Bench {
+    async fn start(args: &Args) -> anyhow::Result<Self> {
+        let cluster = Cluster::start(ClusterOptions::default()).await?;
+        cluster.prepare().await?;
+        let home = cluster.namespace("operator").await?;
+        // An empty namespace to watch means all of them.
+        let binary = crate::operator(args.operator.as_ref())?;
+        let options = operator::Options::new(binary, &home, Release::named("1.0.0")?).with_env("WATCH_NAMESPACE", "");
+        let operator = Operator::start(&cluster, options)?;
+        let clouds = Clouds::new(cluster.client().await?);
+        Ok(Self { cluster, operator, clouds })
+    }
+
     /// Installs clouds until there are `count`.
     async fn install(&mut self, count: usize) -> anyhow::Result<()> {
-        self.clouds.install(&self.cluster, count).await.with_context(|| self.operator.log_tail(20))?;
+        self.clouds.install(&self.cluster, count).await?;
         self.quiet().await
     }
 
@@ -167,12 +188,15 @@ impl Bench {
 
     async fn update(&mut self, version: &str, count: usize) -> anyhow::Result<Cost> {
         let before = (self.writes()?, self.requests()?, self.operator.usage()?.cpu_seconds);
+        let served = self.cluster.apiserver_usage().await?.cpu_seconds;
         let start = Instant::now();
-        self.clouds.update(version, count).await.with_context(|| self.operator.log_tail(20))?;
+        self.clouds.update(version, count).await?;
         let wall = start.elapsed();
+        let served = self.cluster.apiserver_usage().await?.cpu_seconds - served;
         self.quiet().await?;
         Ok(Cost {
             wall,
+            served,
             cpu: self.operator.usage()?.cpu_seconds - before.2,
             writes: self.writes()? - before.0,
             requests: self.requests()? - before.1,
@@ -190,6 +214,6 @@ impl Bench {
 
 fn report(what: &str, cost: &Cost, time: &str, writes: &str, peer: &str) -> [Line; 2] {
     let ours = format!("{:.2} s, {:.2} CPU-s", cost.wall.as_secs_f64(), cost.cpu);
-    let counts = format!("{} writes, {} requests", cost.writes, cost.requests);
+    let counts = format!("{} writes, {} requests; API server {:.1} CPU-s", cost.writes, cost.requests, cost.served);
     [Line::new(what, ours, time, peer), Line::new("", counts, writes, "")]
 }
