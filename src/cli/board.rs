@@ -45,7 +45,8 @@ pub fn fitted(view: &View, now: Timestamp, rows: usize, columns: usize) -> Vec<S
     paint(&[head, table, tail].concat())
 }
 
-/// What differs from the view before, for a screen on which lines cannot be drawn again.
+/// What differs from the view before, for a screen on which lines cannot be drawn again. What is to be done comes with
+/// its command, in lines of their own.
 pub fn changes(view: &View, before: &View) -> Vec<String> {
     let old: Vec<&Step> = before.update.iter().flat_map(|update| &update.steps).collect();
     let same = |step: &&Step| {
@@ -65,10 +66,11 @@ pub fn changes(view: &View, before: &View) -> Vec<String> {
     }));
     lines.extend(view.problems.iter().filter(|problem| !before.problems.contains(problem)).map(problem_line));
     let next = view.next.iter().filter(|next| !before.next.iter().any(|old| old.command == next.command));
-    for next in next {
-        lines.push(format!("next      {}", next.message));
-        lines.extend(next.command.iter().flat_map(|command| command.lines()).map(|line| format!("  {line}")));
-    }
+    // The command below it can be pasted.
+    lines.extend(next.map(|next| {
+        let command = next.command.iter().map(|command| format!("\n{command}"));
+        std::iter::once(format!("next      {}", next.message)).chain(command).collect()
+    }));
     if view.state != before.state || view.deployed_version != before.deployed_version {
         lines.push(format!("cloud     {}", title(view)));
     }

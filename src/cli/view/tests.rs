@@ -382,3 +382,18 @@ fn the_document_is_stable() {
     fields.sort();
     assert_eq!(fields, ["finishedAt", "message", "name", "nodeSets", "startedAt", "state"]);
 }
+
+/// A here-document ends only at the beginning of a line.
+#[test]
+fn a_command_in_the_lines_can_be_pasted() {
+    let (before, after) = (
+        view(&objects(&updating("ovn-dataplane", "Pending", &json!({})))),
+        view(&objects(&updating("ovn-dataplane", "Waiting", &json!({"nodeSets": ["a"]})))),
+    );
+    let lines = crate::cli::board::changes(&after, &before);
+    let command = after.next[0].command.as_deref().unwrap();
+    assert!(
+        lines.iter().any(|line| line.starts_with("next  ") && line.ends_with(&format!("\n{command}"))),
+        "{lines:?}"
+    );
+}
