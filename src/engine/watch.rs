@@ -106,8 +106,11 @@ impl Watches {
 /// writes. Watches end by themselves before anybody can forget them.
 fn config() -> watcher::Config {
     let seconds = Deadlines::get().watch.as_secs();
-    watcher::Config::default().timeout(u32::try_from(seconds).unwrap_or(u32::MAX))
+    watcher::Config::default().timeout(u32::try_from(seconds).unwrap_or(u32::MAX)).page_size(PAGE)
 }
+
+/// How many objects a list brings at a time: until they are in the cache, they take several times their text.
+const PAGE: u32 = 50;
 
 /// The API of a kind, in one namespace or in all.
 pub(crate) fn api_of(client: &Client, kind: &Kind, namespace: Option<&str>) -> Api<DynamicObject> {

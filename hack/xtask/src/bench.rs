@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use comfy_table::{Table, presets};
 use testbed::{
     Cluster, Operator, Release,
@@ -125,7 +125,7 @@ async fn measure(bench: &mut Bench, args: &Args) -> anyhow::Result<Vec<Line>> {
     eprintln!("right after a restart");
     bench.operator.restart_with(&release.clone().with_version("1.0.3")).await?;
     // Before that nobody may ask for it.
-    bench.clouds.available("1.0.3", args.at_once).await?;
+    bench.available("1.0.3", args.at_once).await?;
     let restarted = bench.update("1.0.3", args.at_once).await?;
     let what = format!("{} at once, right after a restart", args.at_once);
     lines.extend(report(&what, &restarted, "3 s, 2 CPU-s", "900 writes", "62 s, 20.8 CPU-s, 4,624 requests"));
@@ -148,7 +148,7 @@ impl Bench {
 
     /// Installs clouds until there are `count`.
     async fn install(&mut self, count: usize) -> anyhow::Result<()> {
-        self.clouds.install(&self.cluster, count).await?;
+        unless_it_ends(&mut self.operator, self.clouds.install(&self.cluster, count)).await?;
         self.quiet().await
     }
 
@@ -174,7 +174,7 @@ impl Bench {
         self.operator.kill().await?;
         let start = Instant::now();
         self.operator.restart_with(release).await?;
-        self.clouds.available(&release.version, 1).await?;
+        self.available(&release.version, 1).await?;
         let ours = format!("{:.2} s", start.elapsed().as_secs_f64());
         Ok(Line::new("start to first reconcile", ours, "0.2 s", "0.6 s"))
     }
@@ -182,15 +182,20 @@ impl Bench {
     async fn become_version(&mut self, release: &Release) -> anyhow::Result<()> {
         self.operator.restart_with(release).await?;
         let count = self.clouds.count();
-        self.clouds.available(&release.version, count).await?;
+        self.available(&release.version, count).await?;
         self.quiet().await
+    }
+
+    /// Waits until the first `count` clouds show the version as available.
+    async fn available(&mut self, version: &str, count: usize) -> anyhow::Result<()> {
+        unless_it_ends(&mut self.operator, self.clouds.available(version, count)).await
     }
 
     async fn update(&mut self, version: &str, count: usize) -> anyhow::Result<Cost> {
         let before = (self.writes()?, self.requests()?, self.operator.usage()?.cpu_seconds);
         let served = self.cluster.apiserver_usage().await?.cpu_seconds;
         let start = Instant::now();
-        self.clouds.update(version, count).await?;
+        unless_it_ends(&mut self.operator, self.clouds.update(version, count)).await?;
         let wall = start.elapsed();
         let served = self.cluster.apiserver_usage().await?.cpu_seconds - served;
         self.quiet().await?;
@@ -209,6 +214,23 @@ impl Bench {
 
     fn requests(&self) -> anyhow::Result<usize> {
         Ok(self.cluster.requests(User::Operator)?.iter().filter(|request| request.resource != "leases").count())
+    }
+}
+
+/// Waits for `work`, unless the operator ends before.
+async fn unless_it_ends<T>(
+    operator: &mut Operator,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    const LOOK: Duration = Duration::from_millis(500);
+    let mut work = std::pin::pin!(work);
+    loop {
+        if let Ok(done) = tokio::time::timeout(LOOK, &mut work).await {
+            return done;
+        }
+        if let Some(code) = operator.exited()? {
+            bail!("the operator has ended with {code}");
+        }
     }
 }
 

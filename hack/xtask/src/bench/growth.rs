@@ -67,7 +67,7 @@ pub(super) async fn measure(bench: &mut Bench, sizes: &[usize]) -> anyhow::Resul
 async fn one_size(bench: &mut Bench, clouds: usize, release: &Release) -> anyhow::Result<Row> {
     let started = std::time::Instant::now();
     bench.operator.restart_with(release).await?;
-    bench.clouds.available(&release.version, clouds).await?;
+    bench.available(&release.version, clouds).await?;
     let start = started.elapsed();
     bench.quiet().await?;
 
