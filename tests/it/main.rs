@@ -17,6 +17,7 @@ mod manifests;
 mod matrix;
 mod midway;
 mod peer;
+mod plugin;
 mod preview;
 mod rbac;
 mod respin;

@@ -162,6 +162,11 @@ impl Cluster {
         Ok(name)
     }
 
+    /// The directory of the programs, among them `kubectl`.
+    pub fn programs(&self) -> &Path {
+        &self.parts
+    }
+
     /// Runs kubectl as the administrator.
     pub async fn kubectl<A: AsRef<std::ffi::OsStr>>(
         &self,
