@@ -1,8 +1,13 @@
-//! The commands of the binary.
+//! The commands: those of the operator's binary here, those of `kubectl openstack` in [`plugin`].
 
 mod admission;
+pub mod board;
+mod output;
 mod plan;
+pub mod plugin;
 mod run;
+pub mod screen;
+pub mod view;
 
 use clap::{Parser, Subcommand};
 

@@ -19,7 +19,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testbed::{Release, fixtures};
 
 /// The first line of every generated file; a file that begins with it and is not generated any more is stale.
@@ -41,6 +41,9 @@ const FOLDERS: &[&str] = &[
     "bundle/metadata",
     "bundle/tests/scorecard",
 ];
+
+/// The folders below `manifests/` that are kustomizations, so that overlays choose.
+const KUSTOMIZATIONS: &[&str] = &["crds", "rbac", "admission", "operator"];
 
 /// Where the releases are.
 const RELEASES: &str = "manifests/releases";
@@ -92,10 +95,25 @@ fn manifests(release: Option<&Release>) -> anyhow::Result<Files> {
     files.extend(rbac::files()?);
     files.extend(admission::files()?);
     files.extend(operator::files(release)?);
-    let kustomization = operator::kustomization(files.keys())?;
-    files.insert("kustomization.yaml".to_owned(), kustomization);
-    files.insert("admission/kustomization.yaml".to_owned(), admission::kustomization()?);
+    for folder in KUSTOMIZATIONS {
+        let inside = files.keys().filter_map(|name| name.strip_prefix(folder)?.strip_prefix('/'));
+        let kustomization = kustomization("", inside)?;
+        files.insert(format!("{folder}/kustomization.yaml"), kustomization);
+    }
+    let everything =
+        kustomization("`kubectl apply -k manifests` installs everything.", KUSTOMIZATIONS.iter().copied())?;
+    files.insert("kustomization.yaml".to_owned(), everything);
     Ok(files)
+}
+
+/// What `kubectl apply -k` reads in a folder.
+fn kustomization<'a>(about: &str, resources: impl Iterator<Item = &'a str>) -> anyhow::Result<String> {
+    let kustomization = json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": resources.collect::<Vec<_>>(),
+    });
+    yaml(about, &[kustomization])
 }
 
 /// The same files in a folder.
@@ -198,7 +216,8 @@ mod tests {
     fn without_a_release_the_manifests_are_complete() {
         let files = files(Path::new("no-such-folder")).unwrap();
         assert!(!files["manifests/operator/deployment.yaml"].contains("OPENSTACK_RELEASE_VERSION"));
-        assert!(files["manifests/kustomization.yaml"].contains("admission/openstackversion-target.yaml"));
+        assert!(files["manifests/kustomization.yaml"].contains("- admission\n"));
+        assert!(files["manifests/admission/kustomization.yaml"].contains("- openstackversion-target.yaml\n"));
         assert!(!files.keys().any(|name| name.starts_with("bundle/")), "there is nothing to bundle");
     }
 }

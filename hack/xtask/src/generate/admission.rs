@@ -23,7 +23,7 @@ use policy::Policy;
 
 use serde_json::{Value, json};
 
-use super::{Files, HEADER, operator, rbac::rule, with, yaml};
+use super::{Files, HEADER, rbac::rule, with, yaml};
 
 const GROUP: &str = "admissionregistration.k8s.io";
 const PLURALS: &[&str] = &["validatingadmissionpolicies", "validatingadmissionpolicybindings"];
@@ -36,12 +36,6 @@ pub(super) fn files() -> anyhow::Result<Files> {
         files.insert(name, text);
     }
     Ok(files)
-}
-
-/// For installations that bring everything else in another way.
-pub(super) fn kustomization() -> anyhow::Result<String> {
-    let names: Vec<String> = policies().iter().map(|policy| format!("{}.yaml", policy.name)).collect();
-    operator::list("`kubectl apply -k manifests/admission` installs the rules alone.", names.iter())
 }
 
 /// The policies as a part of the operator's binary, which can put them in place.

@@ -10,10 +10,10 @@ use std::{
 };
 
 use anyhow::Context;
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::Release;
 
-use super::{Files, HEADER, OPERATOR, RELEASES, below, release, root, yaml};
+use super::{Files, HEADER, OPERATOR, RELEASES, below, operator, release, root, yaml};
 
 /// The package, in a catalog.
 const PACKAGE: &str = OPERATOR;
@@ -99,6 +99,12 @@ pub(super) fn bundle(release: &Release, older: Option<&Release>) -> anyhow::Resu
         let name = format!("{}_{}.yaml", crd.spec.group, crd.spec.names.plural);
         manifests.insert(name, document(&crd)?);
     }
+    // Its namespace is that of the subscription.
+    let mut budget = operator::budget();
+    if let Some(metadata) = budget.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+        metadata.remove("namespace");
+    }
+    manifests.insert(format!("{OPERATOR}.poddisruptionbudget.yaml"), document(&budget)?);
     let mut files = below("manifests", manifests);
     let annotations: serde_json::Map<_, _> =
         ANNOTATIONS.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
@@ -133,7 +139,7 @@ fn documents<T: serde::Serialize>(objects: &[T]) -> anyhow::Result<String> {
     Ok(yaml("", objects)?.replacen("---\n", "", 1))
 }
 
-fn scorecard() -> serde_json::Value {
+fn scorecard() -> Value {
     let test = |suite: &str, name: &str| {
         json!({
             "image": SCORECARD,

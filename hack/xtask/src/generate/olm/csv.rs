@@ -65,7 +65,7 @@ pub(super) fn text(release: &Release, older: Option<&Release>) -> anyhow::Result
         spec.insert("replaces".to_owned(), name(older)?.into());
     }
     spec.insert("icon".to_owned(), json!([{"base64data": icon(), "mediatype": ICON_TYPE}]));
-    spec.insert("install".to_owned(), install(release));
+    spec.insert("install".to_owned(), install(release)?);
     spec.insert("relatedImages".to_owned(), related_images(release).into());
     document(&json!({
         "apiVersion": "operators.coreos.com/v1alpha1",
@@ -121,20 +121,20 @@ fn described() -> Map<String, Value> {
     fields.as_object().cloned().unwrap_or_default()
 }
 
-fn install(release: &Release) -> Value {
+fn install(release: &Release) -> anyhow::Result<Value> {
     let account = |name: &str, rules: Vec<Value>| json!({"serviceAccountName": name, "rules": rules});
-    json!({
+    Ok(json!({
         "strategy": "deployment",
         "spec": {
             "clusterPermissions":
-                [account(OPERATOR, rbac::cluster_rules()), account(ADMISSION, admission::rules())],
-            "permissions": [account(OPERATOR, rbac::own_rules())],
+                [account(OPERATOR, rbac::cluster_rules()?), account(ADMISSION, admission::rules())],
+            "permissions": [account(OPERATOR, rbac::lease_rules())],
             "deployments": [
                 deployment(&operator::deployment(Some(release))),
                 deployment(&admission_deployment(release)),
             ],
         },
-    })
+    }))
 }
 
 /// OLM takes no policies in a bundle: a process puts them in place, before its pod counts as ready, and keeps them there.
@@ -142,7 +142,15 @@ fn admission_deployment(release: &Release) -> Value {
     let container = |name, args: &[&str]| operator::container_of(name, Some(release), args);
     let first = json!({"initContainers": [container("apply", &["admission", "--once"])]});
     let pod = with(operator::pod(ADMISSION, &container("keep", &["admission"])), first);
-    operator::deployment_of(ADMISSION, 1, &pod)
+    let labels = json!({"app.kubernetes.io/name": ADMISSION});
+    json!({
+        "metadata": {"name": ADMISSION, "labels": labels},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    })
 }
 
 /// A Deployment as the install strategy has it.
