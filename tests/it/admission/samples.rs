@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::scene::{CONTROL_PLANES, Scene, VERSIONS};
+use super::scene::{CONTROL_PLANES, KEYSTONES, Scene, VERSIONS};
 
 /// Upstream's samples, where they are at hand: they are not part of the repository.
 fn samples(prefix: &str) -> Vec<(String, Value)> {
@@ -49,5 +49,19 @@ async fn the_version_is_accepted_once_its_placeholders_are_filled() {
         answer.accepted();
         // The sample has a field that never existed; upstream drops it silently.
         assert!(answer.names("unknown field \"spec.customContainerImages.cinderApiImage\""), "{answer:?}");
+    }
+}
+
+/// Consoles offer these as a start.
+#[tokio::test]
+async fn our_own_are_accepted_without_a_word() {
+    let scene = Scene::new("samples").await;
+    for (plural, file) in
+        [(CONTROL_PLANES, "openstackcontrolplane"), (VERSIONS, "openstackversion"), (KEYSTONES, "keystone")]
+    {
+        let path = testbed::root().join("manifests/samples").join(format!("{file}.yaml"));
+        let mut sample: Value = serde_yaml::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        sample["metadata"]["namespace"] = json!(scene.namespace);
+        scene.try_create(plural, sample).await.accepted();
     }
 }
