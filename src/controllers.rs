@@ -5,7 +5,7 @@ mod object;
 mod release;
 
 pub use keystone::Keystone;
-pub use release::{Release, world};
+pub use release::{CONTROL_PLANE, Release, VERSION, world};
 
 /// The controllers that a process can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]

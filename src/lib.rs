@@ -4,6 +4,7 @@
 //! * [`controllers`]: one small file for each controller: the kinds it watches, how its world is built, what its plan
 //!   writes;
 //! * [`cli`]: the commands of the binary;
+//! * [`http`]: probes and metrics; [`metrics`] is the table of them;
 //! * [`config`], [`client`], [`leader`], [`telemetry`]: what a process needs once.
 
 pub mod cli;
@@ -11,5 +12,7 @@ pub mod client;
 pub mod config;
 pub mod controllers;
 pub mod engine;
+pub mod http;
 pub mod leader;
+pub mod metrics;
 pub mod telemetry;

@@ -18,10 +18,12 @@ use super::object::{event, meta, objects, root, status_write};
 use crate::client::Deadlines;
 use crate::engine::{Cache, Controller, Failures, Intent, Seen, Status, Urgency, Watched, Write};
 
-const VERSION: Kind =
+/// `OpenStackVersion`.
+pub const VERSION: Kind =
     Kind { group: api::GROUP, version: api::API_VERSION, kind: "OpenStackVersion", plural: "openstackversions" };
 
-const CONTROL_PLANE: Kind = Kind {
+/// `OpenStackControlPlane`.
+pub const CONTROL_PLANE: Kind = Kind {
     group: api::GROUP,
     version: api::API_VERSION,
     kind: "OpenStackControlPlane",
@@ -55,6 +57,10 @@ impl Controller for Release {
 
     fn watched(&self) -> Vec<Watched> {
         Self::kinds()
+    }
+
+    fn roots(&self) -> Vec<Kind> {
+        vec![VERSION, CONTROL_PLANE]
     }
 
     fn decide(&self, cache: &Cache, namespace: &str, failures: &Failures, now: Timestamp) -> Vec<Intent> {

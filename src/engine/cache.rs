@@ -116,6 +116,14 @@ impl Cache {
         })
     }
 
+    /// The objects of a kind in every namespace.
+    pub fn all_objects(&self, kind: &Kind) -> Vec<Arc<DynamicObject>> {
+        self.read(|kinds| {
+            let namespaces = kinds.get(kind).into_iter().flat_map(|cache| cache.namespaces.values());
+            namespaces.flat_map(|objects| objects.values().cloned()).collect()
+        })
+    }
+
     /// One object.
     pub fn object(&self, kind: &Kind, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
         self.read(|kinds| kinds.get(kind)?.namespaces.get(namespace)?.get(name).cloned())

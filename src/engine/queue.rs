@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
@@ -11,20 +11,18 @@ use kube::{
     Client,
     runtime::scheduler::{ScheduleRequest, debounced_scheduler},
 };
-use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use tokio::sync::{mpsc, watch};
 
 use super::{
     Controller, Watched,
     cache::Cache,
     events::Events,
+    handle::{Handle, Ping, Work},
     pace::Pace,
     pass::{Again, Passes},
     watch::Watches,
 };
-use crate::leader::Leading;
+use crate::{leader::Leading, metrics};
 
 /// How long changes are gathered before a pass: a burst of watch events is one pass.
 const DEBOUNCE: Duration = Duration::from_millis(10);
@@ -45,15 +43,34 @@ pub struct Options {
     pub leading: Leading,
     /// Turns true when the process is to end.
     pub stopping: watch::Receiver<bool>,
+    /// What is counted.
+    pub metrics: metrics::Engine,
 }
 
-/// Runs a controller until the process is to end; passes that are under way then are finished.
-pub async fn run<C: Controller>(controller: C, options: Options) {
-    let Options { client, scope, instance, leading, stopping } = options;
-    let watched = controller.watched();
+/// Prepares a controller: what may be asked of it, and its run until the process is to end; passes that are under way
+/// then are finished.
+pub fn prepare<C: Controller>(controller: C, options: Options) -> (Handle, impl Future<Output = ()> + Send) {
     let cache = Cache::default();
+    let work = Arc::<Work>::default();
+    // One question at a time is enough.
+    let (ask, pings) = mpsc::channel(1);
+    let kinds = (controller.watched().iter().map(|row| row.kind).collect(), controller.roots());
+    let handle = Handle::new(controller.name(), kinds, cache.clone(), Arc::clone(&work), ask);
+    (handle, run(controller, options, cache, work, pings))
+}
+
+async fn run<C: Controller>(
+    controller: C,
+    options: Options,
+    cache: Cache,
+    work: Arc<Work>,
+    pings: mpsc::Receiver<Ping>,
+) {
+    let Options { client, scope, instance, leading, stopping, metrics } = options;
+    let watched = controller.watched();
     let (touched, changes) = mpsc::unbounded_channel();
-    let watching = Watches::new(client.clone(), cache.clone(), touched, scope).run(watched.clone());
+    let watches = Watches::new(client.clone(), cache.clone(), touched, scope, metrics.clone());
+    let watching = watches.run(watched.clone());
     let watching = tokio::spawn(watching);
     let (events, publishing) = Events::start(client.clone(), instance);
     tracing::info!(controller = controller.name(), kinds = watched.len(), "watching");
@@ -66,8 +83,10 @@ pub async fn run<C: Controller>(controller: C, options: Options) {
         stopping: stopping.clone(),
         memories: Mutex::new(HashMap::new()),
         pace: Pace::default(),
+        work: Arc::clone(&work),
+        metrics,
     };
-    Queue { cache, watched, changes, leading, stopping }.work(Arc::new(passes)).await;
+    Queue { cache, watched, changes, leading, stopping, work, pings }.work(Arc::new(passes)).await;
     watching.abort();
     // With the passes the channel of the events is closed: what was given to it is still published.
     let _ = tokio::time::timeout(Duration::from_secs(5), publishing).await;
@@ -80,11 +99,13 @@ struct Queue {
     changes: mpsc::UnboundedReceiver<Option<String>>,
     leading: Leading,
     stopping: watch::Receiver<bool>,
+    work: Arc<Work>,
+    pings: mpsc::Receiver<Ping>,
 }
 
 impl Queue {
     async fn work<C: Controller>(self, passes: Arc<Passes<C>>) {
-        let Self { cache, watched, mut changes, mut leading, mut stopping } = self;
+        let Self { cache, watched, mut changes, mut leading, mut stopping, work, mut pings } = self;
         let all = || namespaces(&cache, &watched);
         let (due, requests) = mpsc::unbounded_channel::<ScheduleRequest<String>>();
         let requests = futures::stream::unfold(requests, |mut requests| async {
@@ -96,7 +117,8 @@ impl Queue {
         let mut under_way = FuturesUnordered::new();
         let mut resync = tokio::time::interval(RESYNC);
         let ask = |namespace: String, at: Instant| {
-            let _ = due.send(ScheduleRequest { message: namespace, run_at: at });
+            work.asked(&namespace, at);
+            let _ = due.send(ScheduleRequest { message: namespace, run_at: at.into() });
         };
         loop {
             let ready = cache.is_ready(watched.iter().map(|watched| watched.kind));
@@ -109,14 +131,16 @@ impl Queue {
                 Some(namespace) = async {
                     scheduler.as_mut().hold_unless(|namespace| !running.contains(namespace)).next().await
                 }, if ready => {
+                    work.begins(&namespace);
                     running.insert(namespace.clone());
                     let pass = Arc::clone(&passes).run(namespace.clone());
                     under_way.push(pass.map(move |again| (namespace, again)));
                 }
                 Some((namespace, Again { at })) = under_way.next() => {
                     running.remove(&namespace);
+                    work.ends(&namespace);
                     if let Some(at) = at {
-                        ask(namespace, at.into());
+                        ask(namespace, at);
                     }
                 }
                 changed = leading.changed() => {
@@ -128,6 +152,9 @@ impl Queue {
                     }
                 }
                 _ = resync.tick() => all().into_iter().for_each(|namespace| ask(namespace, Instant::now())),
+                Some(answer) = pings.recv() => {
+                    let _ = answer.send(());
+                }
                 _ = stopping.wait_for(|stopping| *stopping) => break,
             }
         }

@@ -1,6 +1,7 @@
 //! The operator as a process, with the environment that a bundle gives it.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
@@ -145,6 +146,13 @@ impl Operator {
         self.restart().await
     }
 
+    /// Where it answers probes and tells metrics, once it has said so.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        let log = self.process.log_tail(usize::MAX);
+        let line = log.lines().rev().find(|line| line.contains("probes and metrics"))?;
+        line.split_once("address=")?.1.split_whitespace().next()?.parse().ok()
+    }
+
     /// What it uses now.
     pub fn usage(&self) -> anyhow::Result<Usage> {
         Usage::of(child_of(self.process.keeper(), &self.options.binary)?)
@@ -177,6 +185,8 @@ fn spawn(options: &Options, kubeconfig: &Path, log: &Path) -> anyhow::Result<Pro
         ("POD_NAMESPACE".to_owned(), options.namespace.clone()),
         ("RUST_LOG".to_owned(), options.log.clone()),
         ("RUST_BACKTRACE".to_owned(), "1".to_owned()),
+        // Operators run side by side: each takes a free port and tells it.
+        ("HTTP_ADDRESS".to_owned(), "127.0.0.1:0".to_owned()),
     ]);
     env.push(("CONTROLLERS".to_owned(), options.controllers.join(",")));
     env.extend(options.env.iter().cloned());
