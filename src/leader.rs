@@ -71,6 +71,14 @@ impl Leading {
         *self.state.borrow() && until.is_some_and(|until| Instant::now() < until)
     }
 
+    /// One that leads for a day, once it is told so.
+    #[cfg(test)]
+    pub(crate) fn of_test() -> (Self, watch::Sender<bool>) {
+        let (tell, state) = watch::channel(false);
+        let until = Arc::new(Mutex::new(Some(Instant::now() + Duration::from_secs(86_400))));
+        (Self { state, until }, tell)
+    }
+
     /// Whether a renewal is late: it does not lead at this moment, and may again in the next.
     pub fn lapsed(&self) -> bool {
         *self.state.borrow() && !self.now()

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::{service::SERVICES, step::MINOR_UPDATE};
 
 /// Whether a condition holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr,
+)]
 pub enum Status {
     /// It holds.
     True,

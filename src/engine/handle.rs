@@ -24,7 +24,7 @@ pub struct Handle {
     name: &'static str,
     watched: Vec<Kind>,
     roots: Vec<Kind>,
-    cache: Cache,
+    pub(super) cache: Cache,
     work: Arc<Work>,
     pings: mpsc::Sender<Ping>,
 }

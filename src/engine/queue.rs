@@ -69,8 +69,7 @@ async fn run<C: Controller>(
     let Options { client, scope, instance, leading, stopping, metrics } = options;
     let watched = controller.watched();
     let (touched, changes) = mpsc::unbounded_channel();
-    let watches = Watches::new(client.clone(), cache.clone(), touched, scope, metrics.clone());
-    let watching = watches.run(watched.clone());
+    let watching = Watches::new(client.clone(), cache.clone(), touched, scope, metrics.clone()).run(watched.clone());
     let watching = tokio::spawn(watching);
     let (events, publishing) = Events::start(client.clone(), instance);
     tracing::info!(controller = controller.name(), kinds = watched.len(), "watching");
@@ -165,4 +164,64 @@ impl Queue {
 /// Every namespace that has an object of a watched kind.
 fn namespaces(cache: &Cache, watched: &[Watched]) -> HashSet<String> {
     watched.iter().flat_map(|watched| cache.namespaces(&watched.kind)).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use api::dataplane::NODE_SET;
+    use jiff::Timestamp;
+    use kube::Config;
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::{Failures, Intent, Seen};
+
+    /// A controller whose decision lasts as long as the test wants.
+    struct Slow {
+        begun: mpsc::UnboundedSender<()>,
+        end: Mutex<std::sync::mpsc::Receiver<()>>,
+    }
+
+    impl Controller for Slow {
+        fn name(&self) -> &'static str {
+            "slow"
+        }
+
+        fn watched(&self) -> Vec<Watched> {
+            vec![Watched { kind: NODE_SET, label: None }]
+        }
+
+        fn roots(&self) -> Vec<api::service::Kind> {
+            vec![NODE_SET]
+        }
+
+        fn decide(&self, _: &Cache, _: &str, _: &Failures, _: Timestamp) -> Vec<Intent> {
+            let _ = self.begun.send(());
+            let _ = self.end.lock().unwrap().recv();
+            Vec::new()
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_decision_that_does_not_end_is_noticed() {
+        let ((begun, mut begins), (end, ends)) = (mpsc::unbounded_channel(), std::sync::mpsc::channel());
+        let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let ((leading, leads), (_stop, stopping)) = (Leading::of_test(), watch::channel(false));
+        let metrics = metrics::Engine::default();
+        let options = Options { client, scope: None, instance: String::new(), leading, stopping, metrics };
+        let (handle, run) = prepare(Slow { begun, end: Mutex::new(ends) }, options);
+        let queue = tokio::spawn(run);
+        assert_eq!(handle.stuck().await, None, "no API server, and no trouble of its own");
+        // What a watch would bring.
+        let object = json!({"metadata": {"namespace": "cloud", "name": "edpm"}});
+        handle.cache.put(NODE_SET, serde_json::from_value(object).unwrap());
+        handle.cache.mark(NODE_SET, Seen::Synced);
+        leads.send_replace(true);
+        begins.recv().await.unwrap();
+        assert_eq!(handle.stuck().await.unwrap(), "slow: the queue does not turn");
+        drop(end);
+        assert_eq!(handle.stuck().await, None);
+        queue.abort();
+    }
 }

@@ -119,7 +119,9 @@ pub const METRICS: &[Metric] = &[
         name: "openstack_release_version_state",
         help: "1 for the state of an OpenStackVersion: Installing, UpToDate, UpdateAvailable or Updating",
         labels: &["state"],
-        samples: |object, _| object.version().map(|status| one([VersionState::of(status).into()])).into_iter().collect(),
+        samples: |object, _| {
+            object.version().map(|status| one([VersionState::of(status).into()])).into_iter().collect()
+        },
     },
     Metric {
         name: "openstack_release_service_state",

@@ -30,8 +30,8 @@ pub(super) fn start<S>() -> (Traces, Option<impl Layer<S>>)
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
-    if !ENDPOINTS.iter().any(|name| is_set(&name)) || std::env::var("OTEL_SDK_DISABLED").is_ok_and(|on| on == "true") {
+    let is_set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty());
+    if !ENDPOINTS.iter().any(|name| is_set(name)) || std::env::var("OTEL_SDK_DISABLED").is_ok_and(|on| on == "true") {
         return (Traces(None), None);
     }
     let exporter = match opentelemetry_otlp::SpanExporter::builder().with_http().build() {
@@ -42,7 +42,7 @@ where
         }
     };
     let mut resource = Resource::builder();
-    if !is_set(&"OTEL_SERVICE_NAME") {
+    if !is_set("OTEL_SERVICE_NAME") {
         resource = resource.with_service_name(SERVICE);
     }
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build()).build();

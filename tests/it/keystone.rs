@@ -5,6 +5,6 @@ mod cloud;
 mod failure;
 mod objects;
 mod rotation;
-mod support;
+pub mod support;
 mod walk;
 mod ways;

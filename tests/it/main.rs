@@ -10,6 +10,7 @@ mod bad_input;
 mod crash;
 mod faults;
 mod gates;
+mod http;
 mod keystone;
 mod kinds;
 mod lifecycle;

@@ -6,6 +6,7 @@
 mod admission;
 mod crds;
 mod docs;
+mod monitoring;
 mod operator;
 mod rbac;
 mod release;
@@ -29,7 +30,7 @@ const OPERATOR: &str = "openstack-release-operator";
 const NAMESPACE: &str = "openstack-operators";
 
 /// The folders below `manifests/` in which every file is generated.
-const FOLDERS: &[&str] = &["crds", "rbac", "admission", "operator"];
+const FOLDERS: &[&str] = &["crds", "rbac", "admission", "operator", "monitoring"];
 
 /// The file whose reference tables are generated, seen from `manifests/`.
 const README: &str = "../README.md";
@@ -69,6 +70,8 @@ fn files(manifests: &Path) -> anyhow::Result<Files> {
     files.extend(operator::files(release.as_ref())?);
     let kustomization = operator::kustomization(files.keys())?;
     files.insert("kustomization.yaml".to_owned(), kustomization);
+    // Not in that list: a cluster without Prometheus has not its CRDs.
+    files.extend(monitoring::files()?);
     Ok(files)
 }
 

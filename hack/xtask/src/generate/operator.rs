@@ -4,6 +4,14 @@ use serde_json::{Value, json};
 
 use super::{Files, NAMESPACE, OPERATOR, release::Release, yaml};
 
+/// The port of probes and metrics, and its name.
+const PORT: u16 = 8080;
+const HTTP: &str = "http";
+
+/// The ConfigMap whose key `level` is the log level; it need not be there.
+const LOG: &str = "openstack-release-operator-log";
+const LOG_FOLDER: &str = "/etc/openstack-release-operator/log";
+
 pub(super) fn files(release: Option<&Release>) -> anyhow::Result<Files> {
     let namespace = json!({
         "apiVersion": "v1",
@@ -17,6 +25,7 @@ pub(super) fn files(release: Option<&Release>) -> anyhow::Result<Files> {
     Ok(Files::from([
         ("operator/namespace.yaml".to_owned(), yaml("", &[namespace])?),
         ("operator/deployment.yaml".to_owned(), yaml(&about, &[deployment(release)])?),
+        ("operator/metrics.yaml".to_owned(), yaml("", &[metrics()])?),
     ]))
 }
 
@@ -28,6 +37,20 @@ pub(super) fn kustomization<'a>(files: impl Iterator<Item = &'a String>) -> anyh
         "resources": files.collect::<Vec<_>>(),
     });
     yaml("`kubectl apply -k manifests` installs everything.", &[kustomization])
+}
+
+/// What Prometheus finds the metrics by.
+fn metrics() -> Value {
+    let labels = json!({"app.kubernetes.io/name": OPERATOR});
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": format!("{OPERATOR}-metrics"), "namespace": NAMESPACE, "labels": labels},
+        "spec": {
+            "selector": labels,
+            "ports": [{"name": HTTP, "port": PORT, "targetPort": HTTP}],
+        },
+    })
 }
 
 fn deployment(release: Option<&Release>) -> Value {
@@ -51,6 +74,7 @@ fn deployment(release: Option<&Release>) -> Value {
                         "labelSelector": {"matchLabels": labels},
                     }],
                     "containers": [container(release)],
+                    "volumes": [{"name": "log", "configMap": {"name": LOG, "optional": true}}],
                 },
             },
         },
@@ -63,6 +87,11 @@ fn container(release: Option<&Release>) -> Value {
         "image": format!("{OPERATOR}:{}", env!("CARGO_PKG_VERSION")),
         "args": ["run"],
         "env": env(release),
+        "ports": [{"name": HTTP, "containerPort": PORT}],
+        // A process that does not work any more is started again after a minute.
+        "livenessProbe": probe("/livez", 10, 6),
+        "readinessProbe": probe("/readyz", 5, 2),
+        "volumeMounts": [{"name": "log", "mountPath": LOG_FOLDER, "readOnly": true}],
         "resources": {
             "requests": {"cpu": "50m", "memory": "64Mi"},
             "limits": {"memory": "256Mi"},
@@ -75,9 +104,19 @@ fn container(release: Option<&Release>) -> Value {
     })
 }
 
+fn probe(path: &str, every: u32, failures: u32) -> Value {
+    json!({
+        "httpGet": {"path": path, "port": HTTP},
+        "periodSeconds": every,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    })
+}
+
 fn env(release: Option<&Release>) -> Vec<Value> {
     let field = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
     let mut env = vec![field("POD_NAME", "metadata.name"), field("POD_NAMESPACE", "metadata.namespace")];
+    env.push(json!({"name": "LOG_LEVEL_FILE", "value": format!("{LOG_FOLDER}/level")}));
     if let Some(release) = release {
         env.push(json!({"name": "OPENSTACK_RELEASE_VERSION", "value": release.version}));
         env.push(json!({"name": "OPENSTACK_RELEASE", "value": release.series}));
