@@ -6,7 +6,10 @@
 //! | `/readyz` | whether its caches are complete; true for replicas that do not lead, too |
 //! | `/metrics` | the metrics, made at this moment: nobody who asks, no work |
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use axum::{
@@ -17,7 +20,7 @@ use axum::{
     routing::get,
 };
 use futures::future;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 
 use crate::{engine::Handle, metrics::Metrics};
 
@@ -35,24 +38,35 @@ pub struct Insight {
 }
 
 /// Takes the address, before anything else is begun.
-pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await.with_context(|| {
+pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).with_context(|| {
         format!("the address {address} for probes and metrics cannot be used; set another one with --http-address")
     })?;
     tracing::info!(address = %listener.local_addr()?, "probes and metrics");
     Ok(listener)
 }
 
-/// Answers until the process ends.
-pub async fn serve(listener: TcpListener, insight: Insight) {
+/// Answers until the process ends, in a thread of its own: what keeps the others from working must not keep it from
+/// saying so.
+pub fn serve(listener: TcpListener, insight: Insight) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    listener.set_nonblocking(true)?;
+    let answer = async move {
+        if let Err(error) = answer(listener, insight).await {
+            tracing::error!(%error, "probes and metrics are not answered any more");
+        }
+    };
+    std::thread::Builder::new().name("http".to_owned()).spawn(move || runtime.block_on(answer))?;
+    Ok(())
+}
+
+async fn answer(listener: TcpListener, insight: Insight) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(Arc::new(insight));
-    if let Err(error) = axum::serve(listener, routes).await {
-        tracing::error!(%error, "probes and metrics are not answered any more");
-    }
+    axum::serve(tokio::net::TcpListener::from_std(listener)?, routes).await
 }
 
 async fn livez(State(insight): State<Arc<Insight>>) -> Response {

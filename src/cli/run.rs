@@ -73,7 +73,7 @@ pub(super) async fn run(args: Args, level: Level) -> anyhow::Result<()> {
     if let Some(path) = args.log_level_file.clone() {
         tokio::spawn(level.follow(path));
     }
-    let listener = http::bind(args.http_address).await?;
+    let listener = http::bind(args.http_address)?;
     let bundle = config::bundle_from(std::env::vars());
     for problem in &bundle.problems {
         tracing::error!("{problem}");
@@ -100,7 +100,7 @@ pub(super) async fn run(args: Args, level: Level) -> anyhow::Result<()> {
     };
     let (handles, running) = start_all(args.controllers, bundle, &options);
     let metrics = Metrics::new(&counters, handles.clone(), leading.clone());
-    tokio::spawn(http::serve(listener, Insight { handles, metrics, stopping: stopping.clone() }));
+    http::serve(listener, Insight { handles, metrics, stopping: stopping.clone() })?;
     let mut controllers = tokio::spawn(until_one_ends(running, stopping));
     let ended = tokio::select! {
         ended = until_the_end(leading) => ended,

@@ -145,16 +145,16 @@ impl Work {
     }
 
     /// A pass begins.
-    pub(super) fn begins(&self, namespace: &str) {
+    pub(super) fn begins(&self, namespace: &str, now: Instant) {
         let mut state = self.state();
         state.due.remove(namespace);
-        state.running.insert(namespace.to_owned(), Instant::now());
+        state.running.insert(namespace.to_owned(), now);
     }
 
     /// A pass goes on: a call was answered or given up.
-    pub(super) fn goes_on(&self, namespace: &str) {
+    pub(super) fn goes_on(&self, namespace: &str, now: Instant) {
         if let Some(since) = self.state().running.get_mut(namespace) {
-            *since = Instant::now();
+            *since = now;
         }
     }
 
@@ -202,7 +202,7 @@ mod tests {
         let work = Work::default();
         assert_eq!(work.stuck(true, Instant::now() + 10 * PATIENCE, PATIENCE), None);
         work.asked("cloud", Instant::now());
-        work.begins("cloud");
+        work.begins("cloud", Instant::now());
         work.ends("cloud");
         assert_eq!(work.stuck(true, Instant::now() + 10 * PATIENCE, PATIENCE), None);
     }
@@ -222,11 +222,11 @@ mod tests {
     #[test]
     fn a_pass_that_does_not_go_on_is_noticed_and_one_that_waits_for_it_is_not() {
         let work = Work::default();
-        work.begins("cloud");
+        work.begins("cloud", Instant::now());
         work.asked("cloud", Instant::now());
         let late = Instant::now() + PATIENCE + Duration::from_secs(1);
         assert_eq!(work.stuck(true, late, PATIENCE).unwrap(), "the pass over cloud does not end");
-        work.goes_on("cloud");
-        assert_eq!(work.stuck(true, Instant::now() + PATIENCE, PATIENCE), None, "its last call was answered");
+        work.goes_on("cloud", late);
+        assert_eq!(work.stuck(true, late + PATIENCE, PATIENCE), None, "its last call was answered");
     }
 }

@@ -144,7 +144,7 @@ impl<C: Controller> Passes<C> {
         let (object, verb) = (key.as_str(), write.verb());
         let span = tracing::info_span!("act", object, verb = <&str>::from(verb));
         let written = write.make(&self.client, namespace).instrument(span).await;
-        self.work.goes_on(namespace);
+        self.work.goes_on(namespace, Instant::now());
         self.metrics.wrote(kind.kind, verb, &written);
         let made = written.map(|written| {
             // A write that a webhook takes back changes nothing: doing it again at once would never end. What a delete
@@ -180,7 +180,7 @@ impl<C: Controller> Passes<C> {
             let before = self.cache.object(&status.kind, namespace, &status.name);
             let span = tracing::info_span!("report", object = key);
             let written = status.write(&self.client, namespace).instrument(span).await;
-            self.work.goes_on(namespace);
+            self.work.goes_on(namespace, Instant::now());
             self.metrics.wrote(status.kind.kind, Verb::ApplyStatus, &written);
             match written {
                 Ok(written) => {

@@ -8,7 +8,7 @@ use super::{Files, NAMESPACE, OPERATOR, release::Release, yaml};
 const PORT: u16 = 8080;
 const HTTP: &str = "http";
 
-/// The ConfigMap whose key `level` is the log level; it need not be there.
+/// The `ConfigMap` whose key `level` is the log level; it need not be there.
 const LOG: &str = "openstack-release-operator-log";
 const LOG_FOLDER: &str = "/etc/openstack-release-operator/log";
 
