@@ -9,7 +9,7 @@ use std::{
 use api::{DynamicObject, service::Kind};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Cache, Seen};
+use super::{Cache, Seen, queue::AT_ONCE};
 use crate::client::Deadlines;
 
 /// A question whether the queue still turns; the answer is all there is to say.
@@ -132,6 +132,8 @@ struct State {
     due: HashMap<String, Instant>,
     /// Namespaces whose pass is under way, and when it went on last.
     running: HashMap<String, Instant>,
+    /// When a pass began or ended last.
+    turned: Option<Instant>,
 }
 
 impl Work {
@@ -149,6 +151,7 @@ impl Work {
         let mut state = self.state();
         state.due.remove(namespace);
         state.running.insert(namespace.to_owned(), now);
+        state.turned = Some(now);
     }
 
     /// A pass goes on: a call was answered or given up.
@@ -159,13 +162,10 @@ impl Work {
     }
 
     /// A pass has ended.
-    pub(super) fn ends(&self, namespace: &str) {
+    pub(super) fn ends(&self, namespace: &str, now: Instant) {
         let mut state = self.state();
         state.running.remove(namespace);
-        // What was asked for in the meantime had to wait for it.
-        if let Some(at) = state.due.get_mut(namespace) {
-            *at = Instant::now().max(*at);
-        }
+        state.turned = Some(now);
     }
 
     fn depth(&self, now: Instant) -> usize {
@@ -179,9 +179,10 @@ impl Work {
         if let Some((namespace, _)) = state.running.iter().find(|(_, since)| long(**since)) {
             return Some(format!("the pass over {namespace} does not end"));
         }
-        // Before the caches are complete nothing is begun.
+        // Before the caches are complete nothing is begun, and there is no more than so many passes at a time.
+        let may_begin = ready && state.running.len() < AT_ONCE && state.turned.is_none_or(long);
         let waits = |(namespace, at): &(&String, &Instant)| long(**at) && !state.running.contains_key(*namespace);
-        let (namespace, _) = state.due.iter().find(waits).filter(|_| ready)?;
+        let (namespace, _) = state.due.iter().find(waits).filter(|_| may_begin)?;
         Some(format!("the pass over {namespace} does not begin"))
     }
 
@@ -203,7 +204,7 @@ mod tests {
         assert_eq!(work.stuck(true, Instant::now() + 10 * PATIENCE, PATIENCE), None);
         work.asked("cloud", Instant::now());
         work.begins("cloud", Instant::now());
-        work.ends("cloud");
+        work.ends("cloud", Instant::now());
         assert_eq!(work.stuck(true, Instant::now() + 10 * PATIENCE, PATIENCE), None);
     }
 
@@ -217,6 +218,24 @@ mod tests {
         let late = start + PATIENCE + Duration::from_secs(1);
         assert_eq!(work.stuck(false, late, PATIENCE), None, "nothing may be begun yet");
         assert_eq!(work.stuck(true, late, PATIENCE).unwrap(), "the pass over cloud does not begin");
+    }
+
+    #[test]
+    fn what_waits_for_its_turn_is_not_stuck() {
+        let (work, start) = (Work::default(), Instant::now());
+        work.asked("cloud", start);
+        let late = start + 3 * PATIENCE;
+        // In an outage every pass takes its time, and no more are begun than there may be.
+        for number in 0..AT_ONCE {
+            work.begins(&format!("other-{number}"), late);
+        }
+        assert_eq!(work.stuck(true, late + PATIENCE, PATIENCE), None);
+        let later = late + PATIENCE;
+        work.ends("other-0", later);
+        assert_eq!(work.stuck(true, later, PATIENCE), None, "it is about to begin");
+        (1..AT_ONCE).for_each(|number| work.goes_on(&format!("other-{number}"), later + PATIENCE));
+        let stuck = work.stuck(true, later + PATIENCE + Duration::from_secs(1), PATIENCE).unwrap();
+        assert_eq!(stuck, "the pass over cloud does not begin");
     }
 
     #[test]

@@ -181,7 +181,7 @@ impl<C: Controller> Passes<C> {
             let span = tracing::info_span!("report", object = key);
             let written = status.write(&self.client, namespace).instrument(span).await;
             self.work.goes_on(namespace, Instant::now());
-            self.metrics.wrote(status.kind.kind, Verb::ApplyStatus, &written);
+            self.metrics.wrote(status.kind.kind, Verb::Status, &written);
             match written {
                 Ok(written) => {
                     self.events.publish(&written, status.events);

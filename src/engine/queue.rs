@@ -27,6 +27,10 @@ use crate::{leader::Leading, metrics};
 /// How long changes are gathered before a pass: a burst of watch events is one pass.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
+/// How many passes are under way at a time, each with a few writes: more only wait for each other in the API server, and
+/// everybody else's requests wait with them.
+pub(super) const AT_ONCE: usize = 64;
+
 /// At the latest after this long every namespace is looked at, whatever the watches say.
 const RESYNC: Duration = Duration::from_secs(600);
 
@@ -129,7 +133,7 @@ impl Queue {
                 },
                 Some(namespace) = async {
                     scheduler.as_mut().hold_unless(|namespace| !running.contains(namespace)).next().await
-                }, if ready => {
+                }, if ready && under_way.len() < AT_ONCE => {
                     work.begins(&namespace, Instant::now());
                     running.insert(namespace.clone());
                     let pass = Arc::clone(&passes).run(namespace.clone());
@@ -137,7 +141,7 @@ impl Queue {
                 }
                 Some((namespace, Again { at })) = under_way.next() => {
                     running.remove(&namespace);
-                    work.ends(&namespace);
+                    work.ends(&namespace, Instant::now());
                     if let Some(at) = at {
                         ask(namespace, at);
                     }

@@ -24,7 +24,10 @@ use tokio::{
     sync::{Mutex, OnceCell},
 };
 
-use crate::process::{POLL, Process};
+use crate::{
+    process::{POLL, Process},
+    usage::{Usage, child_of},
+};
 
 mod audit;
 mod files;
@@ -188,6 +191,13 @@ impl Cluster {
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// What the API server uses.
+    pub async fn apiserver_usage(&self) -> anyhow::Result<Usage> {
+        let slot = self.apiserver.lock().await;
+        let keeper = slot.as_ref().context("no API server runs")?.keeper();
+        Usage::of(child_of(keeper, &self.parts.join("kube-apiserver"))?)
     }
 
     /// Kills the API server: an outage, until [`Cluster::start_apiserver`].
