@@ -1,5 +1,8 @@
 //! Probes and metrics, asked of real operators.
 
+// Samples that are whole numbers.
+#![allow(clippy::float_cmp)]
+
 mod scrape;
 
 use std::{collections::BTreeSet, fs};
