@@ -93,6 +93,9 @@ async fn metrics_follow_an_update_and_vanish_with_the_object() {
     assert_eq!(seen.value("openstack_release_service_state", &[("service", "galera"), ("state", "NotReady")]), 1.0);
     let since = seen.value("openstack_release_update_seconds", &[]);
     assert!(since >= seen.value("openstack_release_update_step_seconds", &[("step", "mariadb")]), "{since}");
+    seen.assert_conditions("OpenStackVersion", &cloud.status().await.conditions);
+    let plane = cloud.planes().get(NAME).await.unwrap().status.unwrap();
+    seen.assert_conditions("OpenStackControlPlane", &plane.conditions);
     // A step is on record a moment before its write.
     let written = [("kind", "Galera"), ("verb", "apply")];
     until(&cloud.operator, "openstack_release_operator_writes_total", &written, 1.0).await;
@@ -161,6 +164,7 @@ async fn keystone_upgrade() -> Scrape {
     scene.upgrade(NEW_TAG).await;
     scene.at(UpgradeStep::Migrating).await;
     let seen = until(&scene.operator, "openstack_release_keystone_phase", &[("phase", "Migrating")], 1.0).await;
+    seen.assert_conditions("Keystone", &scene.status().await.conditions);
     assert!(!seen.text().contains(&image(NEW_TAG)), "no image is in a label");
     seen
 }

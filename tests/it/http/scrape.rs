@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::{condition, service};
+use api::{
+    condition::{self, Condition},
+    service,
+};
 use testbed::Operator;
 
 use crate::support::SOON;
@@ -79,6 +82,15 @@ impl Scrape {
     #[track_caller]
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.find(name, labels).unwrap_or_else(|| panic!("no {name} {labels:?}: {:#?}", self.named(name)))
+    }
+
+    /// Each condition of an object is there: its type is known.
+    #[track_caller]
+    pub fn assert_conditions(&self, kind: &str, conditions: &[Condition]) {
+        assert!(conditions.len() > 5);
+        for Condition { type_, .. } in conditions {
+            self.value("openstack_release_condition", &[("kind", kind), ("type", type_)]);
+        }
     }
 
     /// No label has any text but the namespace and the name of objects.
