@@ -5,7 +5,8 @@ mod object;
 mod release;
 
 pub use keystone::Keystone;
-pub use release::{CONTROL_PLANE, Release, VERSION, world};
+pub(crate) use release::{CONTROL_PLANE, VERSION};
+pub use release::{Release, world};
 
 /// The controllers that a process can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]

@@ -26,7 +26,7 @@ use jiff::Timestamp;
 pub use cache::{Cache, Seen};
 pub use handle::{Handle, WatchState};
 pub use queue::{Options, prepare};
-pub(crate) use watch::read_once;
+pub(crate) use watch::{Observed, api_of, read_once, read_readable};
 pub use write::{Status, Urgency, Verb, Write};
 
 /// A kind that a controller watches.

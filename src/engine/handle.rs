@@ -105,13 +105,14 @@ impl Handle {
         self.watched.iter().map(|kind| (*kind, state(kind))).collect()
     }
 
-    /// The objects that this controller reports on, with their kinds.
+    /// The objects that this controller reports on, with their kinds; those of one namespace at a time.
     pub fn root_objects(&self) -> impl Iterator<Item = (Kind, Arc<DynamicObject>)> + '_ {
-        let of = |kind: &Kind| {
-            let kind = *kind;
-            self.cache.all_objects(&kind).into_iter().map(move |object| (kind, object))
-        };
-        self.roots.iter().flat_map(of)
+        self.roots.iter().flat_map(move |kind| {
+            let namespaces = self.cache.namespaces(kind).into_iter();
+            namespaces
+                .flat_map(move |namespace| self.cache.objects(kind, &namespace))
+                .map(move |object| (*kind, object))
+        })
     }
 }
 

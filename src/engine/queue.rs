@@ -34,6 +34,9 @@ pub(super) const AT_ONCE: usize = 64;
 /// At the latest after this long every namespace is looked at, whatever the watches say.
 const RESYNC: Duration = Duration::from_secs(600);
 
+/// How long after a change an object is kept ready to be read again.
+const SETTLE: Duration = Duration::from_secs(10);
+
 /// How a controller runs.
 #[derive(Clone)]
 pub struct Options {
@@ -119,6 +122,7 @@ impl Queue {
         let mut running: HashSet<String> = HashSet::new();
         let mut under_way = FuturesUnordered::new();
         let mut resync = tokio::time::interval(RESYNC);
+        let mut settle = tokio::time::interval(SETTLE);
         let ask = |namespace: String, at: Instant| {
             work.asked(&namespace, at);
             let _ = due.send(ScheduleRequest { message: namespace, run_at: at.into() });
@@ -154,6 +158,7 @@ impl Queue {
                         ask(namespace, Instant::now());
                     }
                 }
+                _ = settle.tick() => cache.settle(SETTLE),
                 _ = resync.tick() => all().into_iter().for_each(|namespace| ask(namespace, Instant::now())),
                 Some(answer) = pings.recv() => {
                     let _ = answer.send(());

@@ -7,6 +7,7 @@
 mod cloud;
 mod growth;
 mod planning;
+mod takeover;
 
 use std::{
     path::PathBuf,
@@ -121,6 +122,7 @@ async fn measure(bench: &mut Bench, args: &Args) -> anyhow::Result<Vec<Line>> {
     let twenty = bench.update("1.0.2", args.at_once).await?;
     let what = format!("{} updates at once", args.at_once);
     lines.extend(report(&what, &twenty, "3 s, 2 CPU-s", "900 writes", "10.6 s, 5.0 CPU-s, 914 requests"));
+    let peak = bench.operator.usage()?.peak_mib;
 
     eprintln!("right after a restart");
     bench.operator.restart_with(&release.clone().with_version("1.0.3")).await?;
@@ -129,6 +131,11 @@ async fn measure(bench: &mut Bench, args: &Args) -> anyhow::Result<Vec<Line>> {
     let restarted = bench.update("1.0.3", args.at_once).await?;
     let what = format!("{} at once, right after a restart", args.at_once);
     lines.extend(report(&what, &restarted, "3 s, 2 CPU-s", "900 writes", "62 s, 20.8 CPU-s, 4,624 requests"));
+    let what = format!("most memory, {} namespaces, {} updates at once", args.namespaces, args.at_once);
+    lines.push(Line::new(&what, format!("{:.0} MiB", peak.max(bench.operator.usage()?.peak_mib)), "-", "-"));
+
+    eprintln!("the leader goes");
+    lines.extend(takeover::measure(&bench.cluster, &bench.clouds, &mut bench.operator).await?);
     lines.push(planning::measure()?);
     Ok(lines)
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use api::{controlplane::OpenStackControlPlane, service, version::OpenStackVersion};
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, Object, Patch, PatchParams},
@@ -16,7 +17,7 @@ use kube::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use testbed::{Cluster, actors, fixtures::NAME};
+use testbed::{Cluster, actors, fixtures::NAME, wait};
 use tokio::{sync::watch, task::JoinSet};
 
 /// How long a service takes to get ready: the peer was measured with this.
@@ -99,6 +100,27 @@ impl Clouds {
             .try_collect::<Vec<_>>()
             .await?;
         self.until(namespaces, |versions| versions.deployed_version == version).await
+    }
+
+    /// Changes the control plane of the first cloud, and waits until the change is where the operator takes it.
+    pub(super) async fn mark(&self, marker: &str) -> anyhow::Result<()> {
+        let namespace = self.namespaces.first().context("no cloud is installed")?;
+        let planes: Api<OpenStackControlPlane> = Api::namespaced(self.client.clone(), namespace);
+        let patch = Patch::Merge(json!({"spec": {"glance": {"template": {"marker": marker}}}}));
+        planes.patch(NAME, &PatchParams::default(), &patch).await?;
+        let glance = service::kinds().into_iter().find(|kind| kind.kind == "Glance").context("no such kind")?;
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &actors::resource(glance));
+        wait::value(&api, "glance", "/spec/marker", &json!(marker), TIMEOUT).await?;
+        Ok(())
+    }
+
+    /// Waits for a holder of the Lease of whom that holds.
+    pub(super) async fn leader(&self, namespace: &str, holds: impl Fn(&str) -> bool) -> anyhow::Result<String> {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
+        let holder = |lease: &Lease| lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
+        let led = |lease: &Lease| holder(lease).is_some_and(|holder| !holder.is_empty() && holds(&holder));
+        let lease = wait::until(&api, "openstack-release-operator", TIMEOUT, led).await?;
+        holder(&lease).context("nobody leads")
     }
 
     fn first(&self, count: usize) -> anyhow::Result<&[String]> {

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use super::{Files, NAMESPACE, OPERATOR, yaml};
 use alerts::{ALERTS, Alert};
 
+/// The folder.
+pub(super) const FOLDER: &str = "monitoring";
+
 /// What `promtool test rules` runs, seen from `manifests/`.
 const TESTS: &str = "../tests/monitoring/rules.yaml";
 
