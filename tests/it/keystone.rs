@@ -3,8 +3,9 @@
 mod apart;
 mod cloud;
 mod failure;
+pub mod keys;
 mod objects;
 mod rotation;
-mod support;
+pub mod support;
 mod walk;
 mod ways;

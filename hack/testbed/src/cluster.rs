@@ -24,7 +24,7 @@ use tokio::{
     sync::{Mutex, OnceCell},
 };
 
-use crate::process::{POLL, Process};
+use crate::process::{POLL, Process, Signal};
 
 mod audit;
 mod files;
@@ -199,6 +199,17 @@ impl Cluster {
     pub async fn restart_apiserver(&self) -> anyhow::Result<()> {
         self.stop_apiserver().await;
         self.start_apiserver().await
+    }
+
+    /// Makes etcd stand still, as a node whose disk does not answer: nothing is read or written, until
+    /// [`Cluster::resume_etcd`].
+    pub async fn pause_etcd(&self) -> anyhow::Result<()> {
+        self.etcd.lock().await.signal(Signal::Stop)
+    }
+
+    /// Lets etcd go on.
+    pub async fn resume_etcd(&self) -> anyhow::Result<()> {
+        self.etcd.lock().await.signal(Signal::Cont)
     }
 
     /// Starts kube-controller-manager with the controllers of the options.
