@@ -12,8 +12,7 @@ use tokio::{
 
 use crate::{
     client::{self, Deadlines},
-    clock,
-    config,
+    clock, config,
     controllers::{Keystone, Name, Release},
     engine::{self, Options},
     leader::{self, Election, LEASE, Leadership, Leading},

@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     crash::{differences, state},
-    support::{NEW, OLD, assert_truthful},
+    support::{Cloud, NEW, OLD, assert_truthful},
 };
 
 mod board;
@@ -75,7 +75,7 @@ async fn play(stage: &mut Stage, schedule: &Schedule) -> Result<(), String> {
     stage.calm().await;
     stage.settled().await;
     let frames = stage.recorder.frames().await;
-    judge::judge(&frames, stage.went_back)?;
+    judge::judge(&frames, stage.went_back).map_err(|why| format!("{why}\n{}", judge::told(&frames)))?;
     if !stage.forgot {
         assert_truthful(&frames);
     }
@@ -92,7 +92,7 @@ async fn ends_like_an_undisturbed_one(stage: &Stage, schedule: &Schedule) -> Res
     forget(&mut wanted, stage.forgot);
     let start = Instant::now();
     loop {
-        let mut found = state(&stage.cloud).await;
+        let mut found = seen(&stage.cloud).await;
         forget(&mut found, stage.forgot);
         if found == wanted {
             return Ok(());
@@ -126,10 +126,10 @@ async fn reference(cluster: &'static Cluster, schedule: &Schedule, asked: &Value
         stage.ask_for(asked).await;
         stage.settled().await;
         // The last reports wait for others.
-        let mut last = state(&stage.cloud).await;
+        let mut last = seen(&stage.cloud).await;
         loop {
             tokio::time::sleep(Duration::from_secs(2)).await;
-            let now = state(&stage.cloud).await;
+            let now = seen(&stage.cloud).await;
             if now == last {
                 return now;
             }
@@ -137,6 +137,12 @@ async fn reference(cluster: &'static Cluster, schedule: &Schedule, asked: &Value
         }
     };
     cell.get_or_init(make).await.clone()
+}
+
+/// What can be seen of the cloud, without the name of its namespace.
+async fn seen(cloud: &Cloud) -> Value {
+    let text = state(cloud).await.to_string().replace(&cloud.namespace, "the namespace");
+    serde_json::from_str(&text).unwrap()
 }
 
 /// Takes out what depends on the way, and what a deleted object does not remember.
@@ -153,7 +159,7 @@ fn forget(value: &mut Value, deleted: bool) {
                     "labels",
                     "trackedCustomImages",
                 ];
-                let lost = ["containerImageVersionDefaults", "availableServiceDefaults"];
+                let lost = ["containerImageVersionDefaults", "availableServiceDefaults", "availableReleases"];
                 !way.contains(&name.as_str()) && !(deleted && lost.contains(&name.as_str()))
             });
             fields.values_mut().for_each(|value| forget(value, deleted));
@@ -169,7 +175,9 @@ async fn outcome(cluster: &'static Cluster, schedule: Schedule) -> Result<(), St
     task.await.unwrap_or_else(|error| {
         let panic = error.into_panic();
         let text = panic.downcast_ref::<String>().cloned();
-        Err(text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default())
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
+        // Without the maps of images of a whole status.
+        Err(text.lines().filter(|line| !line.contains("Image: ")).collect::<Vec<_>>().join("\n"))
     })
 }
 

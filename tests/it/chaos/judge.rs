@@ -27,6 +27,27 @@ pub fn judge(frames: &[Frame], back: bool) -> Result<(), String> {
     phases_in_order(frames)
 }
 
+/// A record for a person: what was written when.
+pub fn told(frames: &[Frame]) -> String {
+    let line = |frame: &Frame| {
+        let (object, status) = (&frame.object, &frame.object["status"]);
+        let said = match frame.kind.as_str() {
+            "OpenStackVersion" => format!(
+                "target {} deployed {} step {}",
+                object["spec"]["targetVersion"], status["deployedVersion"], status["update"]["step"]
+            ),
+            "OpenStackControlPlane" => {
+                format!("target {} deployed {}", status["targetVersion"], status["deployedVersion"])
+            }
+            _ if frame.is_service() => format!("{:?} done {}", versions(object), is_done(frame)),
+            "Job" => format!("{}", object["status"]["succeeded"]),
+            _ => return None,
+        };
+        Some(format!("{:6} {} {said}", frame.version, frame.label()))
+    };
+    frames.iter().filter_map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// The versions of an object, as places in [`VERSIONS`].
 fn places(object: &Value) -> BTreeSet<usize> {
     let all = versions(object);
@@ -68,7 +89,8 @@ fn in_order(objects: &BTreeMap<String, Vec<&Frame>>, to: &str) -> Result<(), Str
         if frames.first().is_some_and(|first| first.version == begun.version) {
             continue;
         }
-        for (earlier, others) in objects.iter().filter(|(_, others)| position(&others[0].kind) < position(&begun.kind)) {
+        for (earlier, others) in objects.iter().filter(|(_, others)| position(&others[0].kind) < position(&begun.kind))
+        {
             let there = others.iter().any(|other| other.version < begun.version);
             let ready = |other: &&&Frame| is_at(&other.object, to) && is_done(other);
             let done = others.iter().find(ready).map(|other| other.version);
@@ -161,7 +183,10 @@ fn phases_in_order(frames: &[Frame]) -> Result<(), String> {
             if let Some((earlier, done)) = before
                 && done.is_none_or(|done| done > begun.version)
             {
-                return Err(format!("{task} for {to} began at {} before {earlier} had succeeded ({done:?})", begun.version));
+                return Err(format!(
+                    "{task} for {to} began at {} before {earlier} had succeeded ({done:?})",
+                    begun.version
+                ));
             }
             let done = jobs.iter().find(|frame| frame.object["status"]["succeeded"] == 1).map(|frame| frame.version);
             before = Some((task, done));

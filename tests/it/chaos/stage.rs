@@ -41,7 +41,7 @@ const NODE_SET: &str = "compute";
 /// An operator that writes nothing for so long waits for the next event.
 const QUIET: Duration = Duration::from_millis(600);
 /// How long everything may take in the end: failures back off.
-const PATIENCE: Duration = Duration::from_secs(150);
+const PATIENCE: Duration = Duration::from_secs(100);
 /// How often the operator is looked at: one that ended is started again, as a kubelet does.
 const SUPERVISION: Duration = Duration::from_millis(100);
 
@@ -121,8 +121,7 @@ impl Stage {
     /// Adds a nodeset, and somebody who deploys it when a step waits for that.
     pub async fn add_node_set(&mut self) {
         self.cloud.add_node_set(NODE_SET).await;
-        let (cluster, namespace, versions) =
-            (self.cloud.cluster, self.cloud.namespace.clone(), self.cloud.versions());
+        let (cluster, namespace, versions) = (self.cloud.cluster, self.cloud.namespace.clone(), self.cloud.versions());
         let deployments = self.cloud.api(api::dataplane::DEPLOYMENT.kind);
         self.administrator = Some(tokio::spawn(async move {
             for number in 0.. {
@@ -163,7 +162,11 @@ impl Stage {
         if let What::Kill(moment) = event.what {
             let stopped = self.proxy.stop_at(event.after + 1, moment);
             let quiet = writes(self.proxy.written(), usize::MAX);
-            let call = self.supervised(async { tokio::select! { call = stopped => call.ok(), () = quiet => None } }).await;
+            let call = self
+                .supervised(async {
+                    tokio::select! { call = stopped => call.ok(), () = quiet => None }
+                })
+                .await;
             let at = call.map_or_else(|| "rest".to_owned(), |call| format!("{} {}", call.verb, call.target()));
             self.tell(&format!("killed {moment:?} {at}"));
             let _ = self.cloud.operator.kill().await;
@@ -299,7 +302,8 @@ impl Stage {
             }
             What::Custom { image, set } => {
                 let field = CUSTOM[image % CUSTOM.len()];
-                let image = if *set { json!(format!("registry.example.com/hotfix/image{image}:1")) } else { Value::Null };
+                let image =
+                    if *set { json!(format!("registry.example.com/hotfix/image{image}:1")) } else { Value::Null };
                 self.patch(json!({"spec": {"customContainerImages": {field: image}}})).await;
             }
             What::Pause(paused) => {
@@ -330,6 +334,10 @@ impl Stage {
         self.tell("calm");
         self.proxy.lift_all();
         self.patch(json!({"spec": {"update": null}})).await;
+        if self.forgot && self.bundle.version != OLD {
+            // What its conditions say to do: the images of the version before are not known any more.
+            self.target(&self.bundle.version.clone()).await;
+        }
     }
 
     /// Waits until both root objects say that everything asked for is done.

@@ -58,13 +58,7 @@ pub fn account(namespace: &str, word: &str) -> String {
 }
 
 /// What the script does when it is done, with the rights of its account.
-pub async fn stage(
-    cluster: &Cluster,
-    client: &Client,
-    namespace: &str,
-    word: &str,
-    keys: &Keys,
-) -> Result<(), String> {
+pub async fn stage(cluster: &Cluster, client: &Client, namespace: &str, word: &str, keys: &Keys) -> Result<(), String> {
     let start = Instant::now();
     loop {
         match stage_once(cluster, client, namespace, word, keys).await {

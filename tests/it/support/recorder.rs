@@ -89,11 +89,8 @@ impl Recorder {
 
     /// Records from now on, also what Keystone is made of.
     pub fn with_keystone(cloud: &Cloud) -> Self {
-        let parts = [
-            ApiResource::erase::<Job>(&()),
-            ApiResource::erase::<Deployment>(&()),
-            ApiResource::erase::<Secret>(&()),
-        ];
+        let parts =
+            [ApiResource::erase::<Job>(&()), ApiResource::erase::<Deployment>(&()), ApiResource::erase::<Secret>(&())];
         Self::beside(cloud, parts.into())
     }
 
