@@ -22,11 +22,12 @@ use crate::{
 
 mod board;
 mod judge;
+mod outage;
 mod schedule;
 mod stage;
 
 use board::{Board, Outcome};
-use schedule::Schedule;
+use schedule::{Schedule, seeded};
 use stage::{NEWEST, Stage};
 
 /// How many schedules run at a time.
@@ -88,7 +89,7 @@ async fn play(stage: &mut Stage, schedule: &Schedule) -> Result<(), String> {
 /// The final state is that of a cloud that nobody disturbed, and of which the same was asked.
 async fn ends_like_an_undisturbed_one(stage: &Stage, schedule: &Schedule) -> Result<(), String> {
     let asked = stage.asked_for().await;
-    let mut wanted = reference(stage.cloud.cluster, schedule, &asked).await;
+    let mut wanted = reference(schedule, &asked).await;
     forget(&mut wanted, stage.forgot);
     let start = Instant::now();
     loop {
@@ -105,7 +106,9 @@ async fn ends_like_an_undisturbed_one(stage: &Stage, schedule: &Schedule) -> Res
 }
 
 /// What is there when nothing went wrong; made once for everything that can be asked for.
-async fn reference(cluster: &'static Cluster, schedule: &Schedule, asked: &Value) -> Value {
+async fn reference(schedule: &Schedule, asked: &Value) -> Value {
+    // Where no outage is.
+    let cluster = cluster::shared().await.unwrap();
     type References = Mutex<HashMap<String, Arc<OnceCell<Value>>>>;
     static KNOWN: LazyLock<References> = LazyLock::new(Mutex::default);
     let Schedule { keystone, node_set, same_data, .. } = *schedule;
@@ -212,7 +215,7 @@ async fn schedules() {
         let failure = outcome(cluster, schedule.clone()).await.err();
         Outcome { seed, schedule, took: start.elapsed(), failure }
     });
-    let parallel = std::env::var("ORO_CHAOS_PARALLEL").ok().and_then(|text| text.parse().ok()).unwrap_or(PARALLEL);
+    let parallel = number("ORO_CHAOS_PARALLEL").and_then(|number| number.try_into().ok()).unwrap_or(PARALLEL);
     let mut runs = runs.buffer_unordered(parallel);
     while let Some(outcome) = runs.next().await {
         board.add(outcome);
@@ -232,4 +235,25 @@ async fn schedules() {
         failed.len(),
         failed.iter().map(|outcome| outcome.seed).collect::<Vec<_>>(),
     );
+}
+
+/// Groups of clouds, and outages that all of them suffer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outages() {
+    let groups = number("ORO_CHAOS_GROUPS").unwrap_or(1);
+    let first = number("ORO_CHAOS_GROUP").unwrap_or(0);
+    let mut failed = Vec::new();
+    for seed in first..first + groups {
+        let start = Instant::now();
+        let failures = outage::group(seed).await;
+        eprintln!("  group {seed}: {} failed, {:.1} s", failures.len(), start.elapsed().as_secs_f64());
+        failed.extend(failures.into_iter().map(|why| {
+            format!("{why}\nAgain: ORO_CHAOS_GROUP={seed} hack/test --test it chaos::outages -- --nocapture")
+        }));
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
 }

@@ -9,21 +9,8 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-/// The simulated clouds of the tests of `plan::release`.
-pub mod release {
-    #[path = "../../../../src/plan/tests/plan/support/mod.rs"]
-    pub mod support;
-}
-
-/// The simulated Keystones of the tests of `plan::keystone`.
-pub mod keystone {
-    #[path = "../../../../src/plan/tests/keystone/cluster.rs"]
-    pub mod cluster;
-    #[path = "../../../../src/plan/tests/keystone/keys.rs"]
-    pub mod keys;
-    #[path = "../../../../src/plan/tests/keystone/sim.rs"]
-    pub mod sim;
-}
+pub mod keystone;
+pub mod release;
 
 /// The image of an installed Keystone, and the next one.
 pub const OLD_IMAGE: &str = keystone::sim::OLD;

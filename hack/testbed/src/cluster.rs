@@ -201,6 +201,13 @@ impl Cluster {
         self.start_apiserver().await
     }
 
+    /// Ends every process, for good: a cluster that lives as long as the program, and is not needed any more.
+    pub async fn end(&self) {
+        self.controllers.lock().await.take();
+        self.stop_apiserver().await;
+        let _ = self.etcd.lock().await.signal(Signal::Kill);
+    }
+
     /// Makes etcd stand still, as a node whose disk does not answer: nothing is read or written, until
     /// [`Cluster::resume_etcd`].
     pub async fn pause_etcd(&self) -> anyhow::Result<()> {

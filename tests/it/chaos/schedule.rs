@@ -130,10 +130,14 @@ impl Schedule {
 
 /// The schedule of a seed, and everything that is smaller.
 pub fn tree(seed: u64) -> impl ValueTree<Value = Schedule> {
+    schedule().new_tree(&mut TestRunner::new_with_rng(Config::default(), seeded(seed))).unwrap()
+}
+
+/// The random numbers of a seed.
+pub fn seeded(seed: u64) -> TestRng {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    schedule().new_tree(&mut TestRunner::new_with_rng(Config::default(), rng)).unwrap()
+    TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
 }
 
 fn schedule() -> impl Strategy<Value = Schedule> {
