@@ -76,7 +76,7 @@ async fn play(stage: &mut Stage, schedule: &Schedule) -> Result<(), String> {
     stage.calm().await;
     stage.settled().await;
     let frames = stage.recorder.frames().await;
-    judge::judge(&frames, stage.went_back).map_err(|why| format!("{why}\n{}", judge::told(&frames)))?;
+    judge::judge(&frames, stage.went_back, stage.forgot).map_err(|why| format!("{why}\n{}", judge::told(&frames)))?;
     if !stage.forgot {
         assert_truthful(&frames);
     }

@@ -10,8 +10,9 @@ use crate::support::{Frame, NEW, OLD, position, versions};
 /// The versions, oldest first. Other tags are those of images that a user chose.
 const VERSIONS: [&str; 3] = [OLD, NEW, NEWEST];
 
-/// Judges a record. `back` tells that the target went back to the deployed version.
-pub fn judge(frames: &[Frame], back: bool) -> Result<(), String> {
+/// Judges a record. `back` tells that the target went back to the deployed version, `forgot` that the images of a version
+/// were forgotten with the `OpenStackVersion`: what is deleted then comes back with the target's.
+pub fn judge(frames: &[Frame], back: bool, forgot: bool) -> Result<(), String> {
     let mut objects: BTreeMap<String, Vec<&Frame>> = BTreeMap::new();
     for frame in frames.iter().filter(|frame| frame.is_service()) {
         objects.entry(frame.label()).or_default().push(frame);
@@ -21,7 +22,7 @@ pub fn judge(frames: &[Frame], back: bool) -> Result<(), String> {
         frames.iter().filter(|frame| frame.kind == "Deployment").try_fold(None, never_older_pods)?;
     }
     for to in &VERSIONS[1..] {
-        in_order(&objects, to)?;
+        in_order(&objects, to, forgot)?;
     }
     keys_rotate_one_after_the_other(frames)?;
     phases_in_order(frames)
@@ -82,11 +83,15 @@ fn never_older_pods(before: Option<String>, frame: &Frame) -> Result<Option<Stri
 }
 
 /// No object gets an image of a version before every object of the steps before was ready with it.
-fn in_order(objects: &BTreeMap<String, Vec<&Frame>>, to: &str) -> Result<(), String> {
+fn in_order(objects: &BTreeMap<String, Vec<&Frame>>, to: &str, forgot: bool) -> Result<(), String> {
     for (later, frames) in objects {
         let Some(begun) = frames.iter().find(|frame| versions(&frame.object).contains(to)) else { continue };
-        // Made new in the middle of an update, with the images of its step.
-        if frames.first().is_some_and(|first| first.version == begun.version) {
+        let uid = |frame: &Frame| frame.object["metadata"]["uid"].clone();
+        let same = frames.iter().find(|frame| uid(frame) == uid(begun));
+        let created = same.is_some_and(|first| first.version == begun.version);
+        let first = frames.first().is_some_and(|first| first.version == begun.version);
+        // Made new in the middle of an update.
+        if first || (forgot && created) {
             continue;
         }
         for (earlier, others) in objects.iter().filter(|(_, others)| position(&others[0].kind) < position(&begun.kind))
