@@ -1,7 +1,8 @@
 //! Schedules of everything that may go wrong, and of everything that a user may do, made from seeds. Whatever happens, the
 //! cloud ends as it does when nothing happens, nothing is lost, and nothing is out of order.
 //!
-//! `hack/test --long` runs a thousand of them; `ORO_CHAOS_SEED=17 hack/test chaos::schedules -- --nocapture` one.
+//! `hack/test --long` runs a thousand of them; `ORO_CHAOS_SEED=17 hack/test --test it chaos::schedules -- --nocapture` one,
+//! and makes it smaller when it fails.
 
 use std::{
     collections::HashMap,
@@ -12,7 +13,7 @@ use std::{
 use futures::{StreamExt, stream};
 use proptest::strategy::ValueTree;
 use serde_json::Value;
-use testbed::{Cluster, cluster};
+use testbed::{Cluster, cluster, proxy::Moment};
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -27,7 +28,7 @@ mod schedule;
 mod stage;
 
 use board::{Board, Outcome};
-use schedule::{Schedule, seeded};
+use schedule::{Event, Schedule, What, seeded};
 use stage::{NEWEST, Stage};
 
 /// How many schedules run at a time.
@@ -75,6 +76,7 @@ async fn play(stage: &mut Stage, schedule: &Schedule) -> Result<(), String> {
     }
     stage.calm().await;
     stage.settled().await;
+    stage.rotated().await;
     let frames = stage.recorder.frames().await;
     judge::judge(&frames, stage.went_back, stage.forgot).map_err(|why| format!("{why}\n{}", judge::told(&frames)))?;
     if !stage.forgot {
@@ -201,6 +203,29 @@ async fn shrink(cluster: &'static Cluster, seed: u64, mut why: String) -> String
         }
     }
     why
+}
+
+/// A schedule with a real Keystone, of which nothing is left to chance.
+async fn certain(installing: usize, events: Vec<What>) {
+    let events = events.into_iter().map(|what| Event { after: 3, what }).collect();
+    let schedule = Schedule { keystone: true, node_set: false, same_data: false, installing, events };
+    run(cluster::shared().await.unwrap(), &schedule).await.unwrap();
+}
+
+/// Two operators that do not know of each other act on the same cloud all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_leaders_end_with_what_one_would() {
+    let edit = |field| What::Edit { field, value: 2 };
+    certain(1, vec![What::Rival, edit(0), What::Rotate { credentials: false }, edit(3), What::Kill(Moment::After)])
+        .await;
+}
+
+/// The clock is hours ahead, then hours behind, and keys rotate in between: none is refused, none rotates twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clock_jumps_stall_nothing_and_rotate_nothing_twice() {
+    let rotate = |credentials| What::Rotate { credentials };
+    certain(1, vec![What::Clock(-30), rotate(false), What::Clock(30), rotate(true), What::Clock(-7), rotate(false)])
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

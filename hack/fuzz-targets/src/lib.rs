@@ -22,8 +22,7 @@ pub static CLOUDS: LazyLock<Vec<plan::release::World>> = LazyLock::new(|| {
     let few = ["galera", "rabbitmq", "memcached", "keystone", "ovn", "glance", "cinder"];
     let mut worlds = vec![Sim::new(Some(&few), bundle(OLD)).world];
     let mut sim = Sim::updating(Some(&few), OLD, NEW);
-    sim.world.nodesets =
-        plan::release::Objects::Known(vec![nodeset("compute", 1, Sim::deployed_with(OLD))]);
+    sim.world.nodesets = plan::release::Objects::Known(vec![nodeset("compute", 1, Sim::deployed_with(OLD))]);
     for _ in 0..12 {
         worlds.push(sim.world.clone());
         sim.round();

@@ -4,7 +4,11 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use fuzz_targets::{KEYSTONES, keystone::keys::{FERNET, key, rotated}, keystone_plan};
+use fuzz_targets::{
+    KEYSTONES,
+    keystone::keys::{FERNET, key, rotated},
+    keystone_plan,
+};
 use libfuzzer_sys::fuzz_target;
 use plan::keystone::Action;
 use serde_json::{Value, json};
@@ -19,8 +23,7 @@ fuzz_target!(|input: (bool, Vec<Key<'_>>, Option<&str>, Option<&str>)| {
     let next = rotated(&published, 3, key(77));
     let start = if good { &next } else { &published };
     let text = |key: &String| json!(STANDARD.encode(key));
-    let mut data: BTreeMap<String, Value> =
-        start.iter().map(|(number, key)| (number.to_string(), text(key))).collect();
+    let mut data: BTreeMap<String, Value> = start.iter().map(|(number, key)| (number.to_string(), text(key))).collect();
     for (name, kind, bytes) in changes {
         let value = match kind % 4 {
             0 => json!(STANDARD.encode(bytes)),
@@ -44,7 +47,8 @@ fuzz_target!(|input: (bool, Vec<Key<'_>>, Option<&str>, Option<&str>)| {
         secret["data"] = json!(data);
     });
     let plan = keystone_plan(&sim.world);
-    let wanted: Value = next.iter().filter(|(number, _)| **number != 0).map(|(n, key)| (n.to_string(), text(key))).collect();
+    let wanted: Value =
+        next.iter().filter(|(number, _)| **number != 0).map(|(n, key)| (n.to_string(), text(key))).collect();
     for action in plan.actions {
         let Action::Merge { kind: "Secret", object } = action else { continue };
         if object["metadata"]["name"] == FERNET && !object["data"].is_null() {

@@ -1,6 +1,7 @@
 //! A cloud and everybody who works on it, while a schedule happens to it.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     path::PathBuf,
     time::{Duration, Instant},
@@ -9,11 +10,14 @@ use std::{
 use api::{
     annotation,
     controlplane::OpenStackControlPlane,
-    keystone::UpgradeStep,
+    keystone::{Keystone, UpgradeStep},
     step::{MINOR_UPDATE, StepName},
     version::{OpenStackVersion, StepState},
 };
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams},
+};
 use serde_json::{Value, json};
 use testbed::{
     Cluster, Kubelet, Operator, Proxy, Release,
@@ -59,8 +63,9 @@ pub struct Stage {
     pub went_back: bool,
     /// The `OpenStackVersion` was deleted, and with it what only it remembers.
     pub forgot: bool,
-    /// How many rotations were staged.
-    pub staged: usize,
+    /// How many rotations were staged, and the last set of each kind.
+    staged: usize,
+    sets: BTreeMap<String, Keys>,
     proxy: Proxy,
     same_data: bool,
     bundle: Release,
@@ -98,6 +103,7 @@ impl Stage {
             went_back: false,
             forgot: false,
             staged: 0,
+            sets: BTreeMap::new(),
             proxy,
             same_data: schedule.same_data,
             bundle,
@@ -265,9 +271,12 @@ impl Stage {
         if published.is_empty() {
             return;
         }
-        let staged = keys::stage_once(cluster, client, namespace, word, &keys::rotated(&published, seed)).await;
-        match staged {
-            Ok(()) => self.staged += 1,
+        let set = keys::rotated(&published, seed);
+        match keys::stage_once(cluster, client, namespace, word, &set).await {
+            Ok(()) => {
+                self.staged += 1;
+                self.sets.insert(word.to_owned(), set);
+            }
             Err(error) => self.tell(&format!("not staged: {error}")),
         }
     }
@@ -352,6 +361,21 @@ impl Stage {
             .await;
         self.cloud.expect("settled", found);
         self.tell("settled");
+    }
+
+    /// Waits until the last set of keys that was staged is published and everywhere, or refused because another came first.
+    pub async fn rotated(&mut self) {
+        for (word, set) in std::mem::take(&mut self.sets) {
+            let keystones: Api<Keystone> = Api::namespaced(self.cloud.client.clone(), &self.cloud.namespace);
+            let primary = i64::try_from(set.keys().max().copied().unwrap_or_default()).unwrap();
+            let over = |keystone: &Keystone| {
+                let status = keystone.status.iter().flat_map(|status| &status.keys);
+                let mut known = status.filter(|keys| keys.name == keys::repository(&word));
+                known.any(|keys| (keys.primary >= primary && keys.everywhere) || keys.rejected.is_some())
+            };
+            let found = self.supervised(wait::until(&keystones, "keystone", PATIENCE, over)).await;
+            self.cloud.expect(&format!("{word} keys with {primary} everywhere"), found);
+        }
     }
 
     /// Waits for something, and starts the operators again when they end, as a kubelet does.
