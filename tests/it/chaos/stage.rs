@@ -359,7 +359,11 @@ impl Stage {
                 wait::until(&planes, NAME, PATIENCE, |plane| plane_is_done(plane, &target)).await
             })
             .await;
-        self.cloud.expect("settled", found);
+        if let Err(error) = found {
+            let frames = self.recorder.frames().await;
+            let objects = super::judge::told(&frames);
+            panic!("not settled: {error:#}\n{objects}\n{}", self.told.join("\n"));
+        }
         self.tell("settled");
     }
 
