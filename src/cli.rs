@@ -1,7 +1,12 @@
-//! The commands of the binary.
+//! The commands: those of the operator's binary here, those of `kubectl openstack` in [`plugin`].
 
+pub mod board;
+mod output;
 mod plan;
+pub mod plugin;
 mod run;
+pub mod screen;
+pub mod view;
 
 use clap::{Parser, Subcommand};
 

@@ -51,7 +51,11 @@ impl Default for Deadlines {
 
 /// A client from `KUBECONFIG`, the default kubeconfig or the cluster that the process runs in.
 pub async fn connect() -> anyhow::Result<Client> {
-    let mut config = Config::infer().await.context("no kubeconfig and no cluster found; set KUBECONFIG")?;
+    connect_with(Config::infer().await.context("no kubeconfig and no cluster found; set KUBECONFIG")?)
+}
+
+/// A client with our deadlines.
+pub fn connect_with(mut config: Config) -> anyhow::Result<Client> {
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
     // A list has no other deadline: without this one, an answer that never comes would blind the operator for ever.

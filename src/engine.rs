@@ -24,7 +24,7 @@ use jiff::Timestamp;
 
 pub use cache::{Cache, Seen};
 pub use queue::{Options, run};
-pub(crate) use watch::read_once;
+pub(crate) use watch::{Observed, api_of, read_once, read_readable};
 pub use write::{Status, Urgency, Write};
 
 /// A kind that a controller watches.

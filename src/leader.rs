@@ -26,8 +26,9 @@ use lock::Lock;
 /// The name of the Lease.
 pub const LEASE: &str = "openstack-release-operator";
 
-/// How long a Lease lives without renewal: about the longest time without a leader after a crash.
-pub const DURATION: Duration = Duration::from_secs(12);
+/// How long a Lease lives without renewal: the longest time without a leader after a crash. Why so long, and no longer:
+/// `hack/adr/0005`.
+pub const DURATION: Duration = Duration::from_secs(9);
 
 /// How a replica takes part in the election.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ pub struct Election {
 }
 
 impl Election {
-    /// How often the Lease is renewed, or looked at.
+    /// How often the Lease is renewed, or looked at by those who hear nothing of it.
     fn period(&self) -> Duration {
         self.duration / 3
     }
@@ -143,8 +144,12 @@ struct Member {
 impl Member {
     /// Takes part until it has led and does so no more, or until it is told to resign.
     async fn run(mut self, mut resigned: watch::Receiver<bool>) {
+        let part = async {
+            self.campaign().await;
+            self.hold().await;
+        };
         let resigns = tokio::select! {
-            () = self.campaign() => false,
+            () = part => false,
             asked = resigned.wait_for(|resigned| *resigned) => asked.is_ok(),
         };
         if resigns {
@@ -153,20 +158,36 @@ impl Member {
         }
     }
 
+    /// Tries until it leads: when the Lease changes, when it is over, and now and then.
     async fn campaign(&mut self) {
+        let mut changes = self.lock.changes();
         loop {
             let rest = self.attempt().await;
-            let led = *self.tell.borrow();
-            let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
-            let over = until.filter(|_| led);
-            if over.is_some_and(|over| over <= Instant::now()) {
+            if *self.tell.borrow() {
+                return;
+            }
+            let over = self.lock.others_time().map_or(rest, |left| rest.min(left));
+            tokio::select! {
+                () = tokio::time::sleep(over) => {}
+                () = changes.next() => {}
+            }
+        }
+    }
+
+    /// Renews until it could not in time.
+    async fn hold(&mut self) {
+        let mut rest = self.election.period();
+        loop {
+            let over = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
+            let over = over.unwrap_or_else(Instant::now);
+            if over <= Instant::now() {
                 tracing::error!("the lease could not be renewed in time");
                 self.tell.send_replace(false);
                 return;
             }
             // Not beyond the end of the term: then it is over, and says so.
-            let next = Instant::now() + rest;
-            tokio::time::sleep_until(over.map_or(next, |over| next.min(over))).await;
+            tokio::time::sleep_until(over.min(Instant::now() + rest)).await;
+            rest = self.attempt().await;
         }
     }
 
@@ -179,7 +200,8 @@ impl Member {
             Ok(Ok(true)) => {
                 *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked + self.election.term());
                 self.tell.send_if_modified(|leading| !std::mem::replace(leading, true));
-                self.election.period()
+                // From the question on, like the term: or slow answers would use it up.
+                (asked + self.election.period()).saturating_duration_since(Instant::now())
             }
             Ok(Ok(false)) => {
                 if *self.tell.borrow() {
@@ -195,7 +217,7 @@ impl Member {
             Err(_) => {
                 self.lock.doubt();
                 tracing::warn!("no answer about the Lease in time");
-                self.election.rest()
+                Duration::ZERO
             }
         }
     }

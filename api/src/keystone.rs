@@ -2,6 +2,7 @@
 
 mod backing;
 mod keys;
+pub mod names;
 mod spec;
 mod status;
 mod upgrade;

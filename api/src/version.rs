@@ -117,6 +117,10 @@ pub struct OpenStackVersionStatus {
     /// The version of the running bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub available_version: Option<String>,
+    /// The hash of the images that the bundle brings for a version in use whose images were others, until
+    /// `spec.update.confirmImageSet` names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconfirmed_image_set: Option<String>,
     /// The images in effect for the target: custom over release, aliases resolved, derived names added.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "crd::container_images_schema")]
@@ -221,6 +225,9 @@ pub struct StepStatus {
     /// The hash of the images that it moved to: the latch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images_hash: Option<String>,
+    /// The nodesets that an administrator has to deploy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub node_sets: Vec<String>,
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,

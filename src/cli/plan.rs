@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
-use plan::release::{Bundle, Preview, World, preview};
+use kube::Client;
+use plan::release::{Bundle, Change, Preview, World, preview};
 
+use super::output::Output;
 use crate::{client, config, controllers, controllers::Release, engine};
 
 /// Flags of `plan`.
@@ -29,32 +31,23 @@ pub(super) struct Args {
     output: Output,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// Tables for a person.
-    #[default]
-    Table,
-    /// JSON.
-    Json,
-}
-
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let world = match &args.file {
         Some(path) => recorded(path)?,
-        None => observed(&args.namespace).await?,
+        None => observed(&client::connect().await?, &args.namespace).await?,
     };
     if let Some(path) = &args.record {
         let text = serde_yaml::to_string(&world).context("the world cannot be written as YAML")?;
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let available = world.version.as_ref().and_then(|version| version.status.available_version.clone());
-    let target = args.target.or(available).context("no version is available; name one with --target")?;
-    let preview = preview(&world, &target);
-    match args.output {
-        Output::Table => print!("{}", table(&preview)),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&preview)?),
-    }
-    Ok(())
+    let target =
+        args.target.or_else(|| available(&world)).context("no version is available; name one with --target")?;
+    args.output.print(&preview(&world, &target), table)
+}
+
+/// The version that the operator brings.
+pub(super) fn available(world: &World) -> Option<String> {
+    world.version.as_ref().and_then(|version| version.status.available_version.clone())
 }
 
 fn recorded(path: &PathBuf) -> anyhow::Result<World> {
@@ -64,9 +57,8 @@ fn recorded(path: &PathBuf) -> anyhow::Result<World> {
 
 /// Reads the cluster once. Where the command does not run with the bundle's environment, what the operator recorded
 /// in the status is what is known.
-async fn observed(namespace: &str) -> anyhow::Result<World> {
-    let client = client::connect().await?;
-    let cache = engine::read_once(&client, &Release::kinds(), namespace)
+pub(super) async fn observed(client: &Client, namespace: &str) -> anyhow::Result<World> {
+    let cache = engine::read_once(client, &Release::kinds(), Some(namespace))
         .await
         .with_context(|| format!("namespace {namespace} cannot be read"))?;
     let bundle = config::bundle_from(std::env::vars());
@@ -75,7 +67,8 @@ async fn observed(namespace: &str) -> anyhow::Result<World> {
         .with_context(|| format!("namespace {namespace} has no OpenStackVersion and no OpenStackControlPlane"))
 }
 
-fn table(preview: &Preview) -> String {
+/// The preview for a person.
+pub(super) fn table(preview: &Preview) -> String {
     let from = if preview.from.is_empty() { "nothing" } else { &preview.from };
     let mut lines = vec![format!("From {from} to {}", preview.to)];
     lines.extend(preview.refusal.iter().map(|refusal| format!("\nThis target would be REFUSED: {refusal}")));
@@ -84,13 +77,18 @@ fn table(preview: &Preview) -> String {
         lines.push(format!("\n{}. {}{reason}", number + 1, step.name));
         lines.extend(step.by_hand.iter().map(|by_hand| format!("   BY HAND: {by_hand}")));
         if !step.changes.is_empty() {
-            let mut table = Table::new();
-            table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["object", "field", "old image", "new image"]);
-            for change in &step.changes {
-                table.add_row([&change.object, &change.field, &change.old, &change.new]);
-            }
-            lines.push(table.to_string());
+            lines.push(changes(step.changes.iter()));
         }
     }
     lines.join("\n") + "\n"
+}
+
+/// Old and new images, object by object.
+pub(super) fn changes<'a>(changes: impl Iterator<Item = &'a Change>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["object", "field", "old image", "new image"]);
+    for change in changes {
+        table.add_row([&change.object, &change.field, &change.old, &change.new]);
+    }
+    table.to_string()
 }

@@ -79,7 +79,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let client = client::connect().await?;
     let duration = args.lease_duration_seconds.map_or(leader::DURATION, Duration::from_secs);
     let election = Election { namespace: lease_namespace.clone(), identity: identity.clone(), duration };
-    let leadership = Leadership::join(client.clone(), election);
+    // On a connection of its own: a renewal must not queue behind the writes of a thousand clouds.
+    let leadership = Leadership::join(client::connect().await?, election);
     let (stop, stopping) = watch::channel(false);
     let options = Options { client, scope, instance: identity, leading: leadership.leading(), stopping };
     let leading = leadership.leading();

@@ -18,10 +18,10 @@ use super::object::{event, meta, objects, root, status_write};
 use crate::client::Deadlines;
 use crate::engine::{Cache, Controller, Failures, Intent, Seen, Status, Urgency, Watched, Write};
 
-const VERSION: Kind =
+pub(crate) const VERSION: Kind =
     Kind { group: api::GROUP, version: api::API_VERSION, kind: "OpenStackVersion", plural: "openstackversions" };
 
-const CONTROL_PLANE: Kind = Kind {
+pub(crate) const CONTROL_PLANE: Kind = Kind {
     group: api::GROUP,
     version: api::API_VERSION,
     kind: "OpenStackControlPlane",

@@ -1,14 +1,18 @@
 //! What the watches have seen, by kind and namespace: a pass reads its own namespace and nothing else.
 
+mod kept;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
 use api::{DynamicObject, service::Kind};
 
-type Objects = BTreeMap<String, Arc<DynamicObject>>;
+use kept::Kept;
+
+type Objects = BTreeMap<String, Kept>;
 
 /// What is known of a kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +38,8 @@ struct KindCache {
     ours: HashMap<(String, String), Arc<DynamicObject>>,
     /// Since when its watch fails, and how; what was read before is still there.
     failing: Option<(Instant, String)>,
+    /// When objects were opened, with namespace and name, the oldest first.
+    opened: VecDeque<(Instant, (String, String))>,
 }
 
 impl KindCache {
@@ -47,20 +53,45 @@ impl KindCache {
     /// at the same time, and the slower one may be the older one.
     fn newest(&mut self, key: &(String, String), object: DynamicObject) -> Arc<DynamicObject> {
         match self.ours.get(key) {
-            Some(ours) if is_older(&object, ours) => Arc::clone(ours),
+            Some(ours) if is_older(version(&object), version(ours)) => Arc::clone(ours),
             _ => {
                 self.ours.remove(key);
                 Arc::new(object)
             }
         }
     }
+
+    /// Takes an object that has changed.
+    fn open(&mut self, (namespace, name): (String, String), object: Arc<DynamicObject>) {
+        let since = Instant::now();
+        self.opened.push_back((since, (namespace.clone(), name.clone())));
+        self.namespaces.entry(namespace).or_default().insert(name, Kept::Open { object, since });
+    }
+
+    /// Closes what was opened before that instant.
+    fn settle(&mut self, before: Instant) {
+        while self.opened.front().is_some_and(|(opened, _)| *opened < before) {
+            let Some((_, (namespace, name))) = self.opened.pop_front() else { return };
+            // One that was opened again since has its turn later.
+            if let Some(kept) = self.namespaces.get_mut(&namespace).and_then(|all| all.get_mut(&name))
+                && let Kept::Open { object, since } = kept
+                && *since < before
+            {
+                *kept = Kept::close(Arc::clone(object));
+            }
+        }
+    }
+}
+
+fn version(object: &DynamicObject) -> Option<&str> {
+    object.metadata.resource_version.as_deref()
 }
 
 /// Resource versions are numbers in every API server there is; where they are not, what arrives counts. Those of two
 /// objects that had the same name one after the other cannot be mixed up: the later one has the greater number.
-fn is_older(object: &DynamicObject, than: &DynamicObject) -> bool {
-    let number = |object: &DynamicObject| object.metadata.resource_version.as_ref()?.parse::<u64>().ok();
-    number(object).zip(number(than)).is_some_and(|(object, than)| object < than)
+fn is_older(version: Option<&str>, than: Option<&str>) -> bool {
+    let number = |version: Option<&str>| version?.parse::<u64>().ok();
+    number(version).zip(number(than)).is_some_and(|(version, than)| version < than)
 }
 
 /// Whether both are the same state of the same object.
@@ -94,6 +125,12 @@ impl Cache {
         })
     }
 
+    /// Closes the objects that have not changed for that long.
+    pub(super) fn settle(&self, unchanged: Duration) {
+        let Some(before) = Instant::now().checked_sub(unchanged) else { return };
+        self.write(|kinds| kinds.values_mut().for_each(|cache| cache.settle(before)));
+    }
+
     /// Notes that the watch of a kind failed again.
     pub(super) fn fails(&self, kind: Kind, error: String) {
         self.write(|kinds| {
@@ -112,13 +149,16 @@ impl Cache {
     pub fn objects(&self, kind: &Kind, namespace: &str) -> Vec<Arc<DynamicObject>> {
         self.read(|kinds| {
             let objects = kinds.get(kind).and_then(|cache| cache.namespaces.get(namespace));
-            objects.map(|objects| objects.values().cloned().collect()).unwrap_or_default()
+            objects.map(|objects| objects.values().cloned().collect::<Vec<_>>()).unwrap_or_default()
         })
+        .iter()
+        .filter_map(Kept::object)
+        .collect()
     }
 
     /// One object.
     pub fn object(&self, kind: &Kind, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
-        self.read(|kinds| kinds.get(kind)?.namespaces.get(namespace)?.get(name).cloned())
+        self.read(|kinds| kinds.get(kind)?.namespaces.get(namespace)?.get(name).cloned())?.object()
     }
 
     /// The namespaces that have objects of a kind.
@@ -162,7 +202,8 @@ impl Cache {
         self.write(|kinds| {
             let cache = kinds.entry(kind).or_default();
             let newest = cache.newest(&key, object);
-            cache.listing.entry(key.0).or_default().insert(key.1, newest);
+            // Of a list, most objects will not change soon.
+            cache.listing.entry(key.0).or_default().insert(key.1, Kept::close(newest));
         });
     }
 
@@ -179,9 +220,9 @@ impl Cache {
             // What was written after its place in the list was passed.
             for ((namespace, name), ours) in ours {
                 if let Some(listed) = namespaces.get_mut(namespace).and_then(|all| all.get_mut(name))
-                    && is_older(listed, ours)
+                    && is_older(listed.resource_version(), version(ours))
                 {
-                    *listed = Arc::clone(ours);
+                    *listed = Kept::close(Arc::clone(ours));
                 }
             }
         });
@@ -195,7 +236,7 @@ impl Cache {
             let cache = kinds.entry(kind).or_default();
             let echo = cache.ours.get(&key).is_some_and(|ours| is_same(ours, &object));
             let newest = cache.newest(&key, object);
-            cache.namespaces.entry(key.0).or_default().insert(key.1, newest);
+            cache.open(key, newest);
             (!echo).then_some(namespace)
         })
     }
@@ -206,18 +247,18 @@ impl Cache {
         let (namespace, name) = key(&object);
         self.write(|kinds| {
             let Some(cache) = kinds.get_mut(&kind).filter(|cache| cache.seen == Seen::Synced) else { return };
-            let objects = cache.namespaces.entry(namespace.clone()).or_default();
-            let news = match (before, objects.get(&name)) {
+            let now = cache.namespaces.get(&namespace).and_then(|objects| objects.get(&name));
+            let news = match (before, now) {
                 // A list may have brought it anew in between, as it was before the write.
-                (_, Some(now)) => is_older(now, &object),
+                (_, Some(now)) => is_older(now.resource_version(), version(&object)),
                 (None, None) => true,
                 // It is gone again.
                 (Some(_), None) => false,
             };
             if news {
-                let object = Arc::new(object);
-                objects.insert(name.clone(), Arc::clone(&object));
-                cache.ours.insert((namespace, name), object);
+                let (key, object) = ((namespace, name), Arc::new(object));
+                cache.open(key.clone(), Arc::clone(&object));
+                cache.ours.insert(key, object);
             }
         });
     }
@@ -253,7 +294,7 @@ fn key(object: &DynamicObject) -> (String, String) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use api::dataplane::NODE_SET;
     use serde_json::json;
@@ -338,6 +379,24 @@ mod tests {
         cache.put(NODE_SET, at("10"));
         cache.put(NODE_SET, at("7"));
         assert_eq!(version(), "7", "once it was seen, the watch is right");
+    }
+
+    #[test]
+    fn an_object_is_read_the_same_open_and_closed() {
+        let cache = Cache::default();
+        let mut changed = object("a", "one");
+        changed.metadata.resource_version = Some("7".to_owned());
+        changed.data = json!({"spec": {"replicas": 3, "ratio": 0.1, "none": null}, "status": {"text": "\u{1F600}"}});
+        cache.put(NODE_SET, changed.clone());
+        let open = || cache.read(|kinds| matches!(kinds[&NODE_SET].namespaces["a"]["one"], Kept::Open { .. }));
+        cache.settle(Duration::from_secs(3600));
+        assert!(open(), "it has just changed");
+        cache.settle(Duration::ZERO);
+        assert!(!open());
+        assert_eq!(*cache.object(&NODE_SET, "a", "one").unwrap(), changed);
+        assert_eq!(*cache.objects(&NODE_SET, "a")[0], changed);
+        cache.put(NODE_SET, changed.clone());
+        assert!(open(), "it changes again");
     }
 
     #[test]

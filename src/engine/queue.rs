@@ -29,8 +29,15 @@ use crate::leader::Leading;
 /// How long changes are gathered before a pass: a burst of watch events is one pass.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
+/// How many passes are under way at a time, each with a few writes: more only wait for each other in the API server, and
+/// everybody else's requests wait with them.
+const AT_ONCE: usize = 64;
+
 /// At the latest after this long every namespace is looked at, whatever the watches say.
 const RESYNC: Duration = Duration::from_secs(600);
+
+/// How long after a change an object is kept ready to be read again.
+const SETTLE: Duration = Duration::from_secs(10);
 
 /// How a controller runs.
 #[derive(Clone)]
@@ -95,6 +102,7 @@ impl Queue {
         let mut running: HashSet<String> = HashSet::new();
         let mut under_way = FuturesUnordered::new();
         let mut resync = tokio::time::interval(RESYNC);
+        let mut settle = tokio::time::interval(SETTLE);
         let ask = |namespace: String, at: Instant| {
             let _ = due.send(ScheduleRequest { message: namespace, run_at: at });
         };
@@ -108,7 +116,7 @@ impl Queue {
                 },
                 Some(namespace) = async {
                     scheduler.as_mut().hold_unless(|namespace| !running.contains(namespace)).next().await
-                }, if ready => {
+                }, if ready && under_way.len() < AT_ONCE => {
                     running.insert(namespace.clone());
                     let pass = Arc::clone(&passes).run(namespace.clone());
                     under_way.push(pass.map(move |again| (namespace, again)));
@@ -127,6 +135,7 @@ impl Queue {
                         ask(namespace, Instant::now());
                     }
                 }
+                _ = settle.tick() => cache.settle(SETTLE),
                 _ = resync.tick() => all().into_iter().for_each(|namespace| ask(namespace, Instant::now())),
                 _ = stopping.wait_for(|stopping| *stopping) => break,
             }

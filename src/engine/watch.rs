@@ -16,7 +16,7 @@ use super::{
     Watched,
     cache::{Cache, Seen},
 };
-use crate::client::Deadlines;
+use crate::client::{CallError, Deadlines, call};
 
 /// Where a change goes: the namespace, or `None` for all of them.
 pub(super) type Touched = mpsc::UnboundedSender<Option<String>>;
@@ -106,8 +106,11 @@ impl Watches {
 /// writes. Watches end by themselves before anybody can forget them.
 fn config() -> watcher::Config {
     let seconds = Deadlines::get().watch.as_secs();
-    watcher::Config::default().timeout(u32::try_from(seconds).unwrap_or(u32::MAX))
+    watcher::Config::default().timeout(u32::try_from(seconds).unwrap_or(u32::MAX)).page_size(PAGE)
 }
+
+/// How many objects a list brings at a time: until they are in the cache, they take several times their text.
+const PAGE: u32 = 50;
 
 /// The API of a kind, in one namespace or in all.
 pub(crate) fn api_of(client: &Client, kind: &Kind, namespace: Option<&str>) -> Api<DynamicObject> {
@@ -182,36 +185,80 @@ pub(super) fn slim(object: &mut DynamicObject) {
     }
 }
 
-/// Reads a namespace once, for commands that do not watch.
-pub(crate) async fn read_once(
-    client: &Client,
-    watched: &[Watched],
-    namespace: &str,
-) -> Result<Cache, crate::client::CallError> {
+/// Reads once, for commands that do not watch: everything that is installed, in one namespace or in all.
+pub(crate) async fn read_once(client: &Client, watched: &[Watched], scope: Option<&str>) -> Result<Cache, CallError> {
     let cache = Cache::default();
-    for Watched { kind, label } in watched {
-        let api = api_of(client, kind, Some(namespace));
-        let mut params = kube::api::ListParams::default();
-        if let Some(label) = label {
-            params = params.labels(label);
-        }
-        match crate::client::call(api.list(&params)).await {
-            Ok(list) => {
-                cache.begin(*kind);
-                for mut object in list.items {
-                    slim(&mut object);
-                    // Items of a list do not carry their type.
-                    object.types =
-                        Some(kube::core::TypeMeta { api_version: kind.api_version(), kind: kind.kind.to_owned() });
-                    cache.listed(*kind, object);
-                }
-                cache.complete(*kind);
-            }
-            Err(error) if error.is_not_found() => {
-                cache.mark(*kind, Seen::Absent);
-            }
-            Err(error) => return Err(error),
-        }
+    for watched in watched {
+        read_kind(&cache, client, watched, scope).await?;
     }
     Ok(cache)
+}
+
+/// The same for commands that show what they can: the cache says which kinds cannot be read.
+pub(crate) async fn read_readable(client: &Client, watched: &[Watched], scope: Option<&str>) -> Cache {
+    let cache = Cache::default();
+    for watched in watched {
+        if let Err(error) = read_kind(&cache, client, watched, scope).await {
+            cache.mark(watched.kind, Seen::Unreadable(error.to_string()));
+        }
+    }
+    cache
+}
+
+async fn read_kind(cache: &Cache, client: &Client, watched: &Watched, scope: Option<&str>) -> Result<(), CallError> {
+    let Watched { kind, label } = watched;
+    let api = api_of(client, kind, scope);
+    let mut params = kube::api::ListParams::default();
+    if let Some(label) = label {
+        params = params.labels(label);
+    }
+    match call(api.list(&params)).await {
+        Ok(list) => {
+            cache.begin(*kind);
+            for mut object in list.items {
+                slim(&mut object);
+                // Items of a list do not carry their type.
+                object.types =
+                    Some(kube::core::TypeMeta { api_version: kind.api_version(), kind: kind.kind.to_owned() });
+                cache.listed(*kind, object);
+            }
+            cache.complete(*kind);
+        }
+        Err(error) if error.is_not_found() => {
+            cache.mark(*kind, Seen::Absent);
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// What watches bring, for commands that only look. They end with it.
+pub(crate) struct Observed {
+    /// What is there.
+    pub(crate) cache: Cache,
+    changes: mpsc::UnboundedReceiver<Option<String>>,
+    watching: JoinHandle<()>,
+}
+
+impl Observed {
+    /// Begins to watch, in one namespace or in all.
+    pub(crate) fn new(client: Client, watched: Vec<Watched>, scope: Option<String>) -> Self {
+        let cache = Cache::default();
+        let (touched, changes) = mpsc::unbounded_channel();
+        let watching = tokio::spawn(Watches::new(client, cache.clone(), touched, scope).run(watched));
+        Self { cache, changes, watching }
+    }
+
+    /// Returns when something changed, or a watch fails or works again.
+    pub(crate) async fn changed(&mut self) {
+        if self.changes.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
 }

@@ -1,11 +1,13 @@
 //! The Lease as a lock: read, judged, and written on what was read.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
+    runtime::{WatchStreamExt, watcher},
 };
 use tokio::time::Instant;
 
@@ -13,6 +15,25 @@ use super::{Election, LEASE, holder, spec};
 
 /// How long giving the Lease back may take; without it, it expires by itself.
 const GIVE_BACK: Duration = Duration::from_secs(3);
+
+/// The changes of the Lease. What it is then has to be read: a watch may lag.
+pub(super) struct Changes(Pin<Box<dyn Stream<Item = watcher::Result<watcher::Event<Lease>>> + Send>>);
+
+impl Changes {
+    /// Waits for the next. One that does not come is no harm: the Lease is looked at now and then anyway.
+    pub(super) async fn next(&mut self) {
+        loop {
+            match self.0.next().await {
+                Some(Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_) | watcher::Event::InitDone)) => return,
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "the Lease cannot be watched; it is looked at now and then");
+                }
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
 
 pub(super) struct Lock {
     api: Api<Lease>,
@@ -29,6 +50,17 @@ impl Lock {
     pub(super) fn new(client: Client, election: &Election) -> Self {
         let api = Api::namespaced(client, &election.namespace);
         Self { api, election: election.clone(), seen: None, others_until: None, stale: true }
+    }
+
+    /// Says when the Lease changes, or may have.
+    pub(super) fn changes(&self) -> Changes {
+        let only = watcher::Config::default().fields(&format!("metadata.name={LEASE}"));
+        Changes(watcher(self.api.clone(), only).default_backoff().boxed())
+    }
+
+    /// How long the Lease is still another's, as far as it is known.
+    pub(super) fn others_time(&self) -> Option<Duration> {
+        Some(self.others_until?.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
     }
 
     /// The next attempt reads before it writes.

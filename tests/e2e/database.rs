@@ -62,6 +62,12 @@ async fn a_wrong_password_a_held_table_and_a_lost_database_are_explained_and_hea
     scene.retry("the database is back").await;
 
     scene.until("the rollout", |status| status.upgrade_phase == Some(UpgradePhase::RollingUpdate)).await;
+    // The second pod finds it; the first one may have started before.
+    password(&scene, WRONG).await;
+    let message = scene.says("Degraded", Status::True, "spec.database.secretRef").await;
+    assert!(message.contains("Pod/") && message.contains("(1045,"), "long before the deadline: {message}");
+    // It is started again, with what the Secret has then.
+    password(&scene, PASSWORD).await;
     scene.databases(0).await;
     let message = scene.says("Available", Status::False, "Deployment/keystone").await;
     assert!(message.contains("spec.database"), "{message}");

@@ -6,6 +6,8 @@
 mod abort;
 mod database;
 mod failures;
+mod install;
+mod keys;
 mod offline;
 mod restore;
 mod rotation;

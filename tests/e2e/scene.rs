@@ -21,7 +21,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use testbed::{
-    Node, fixtures,
+    Node, Proxy, fixtures,
     load::{self, Load, Served},
     wait,
 };
@@ -48,6 +48,14 @@ impl Scene {
         let node = Node::here().unwrap();
         let namespace = backing(&node, prefix).await;
         let operator = Operator::start(&node, &namespace);
+        Self { node, namespace, operator }
+    }
+
+    /// The same, with something between the operator and the API server.
+    pub async fn through(prefix: &str, proxy: &Proxy) -> Self {
+        let node = Node::here().unwrap();
+        let namespace = backing(&node, prefix).await;
+        let operator = Operator::through(&node, &namespace, proxy.kubeconfig().to_owned());
         Self { node, namespace, operator }
     }
 

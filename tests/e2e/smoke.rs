@@ -6,7 +6,6 @@ use http::Request;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     batch::v1::Job,
-    coordination::v1::Lease,
     core::v1::{Pod, Service},
 };
 use kube::{Api, Resource, api::ListParams};
@@ -93,26 +92,4 @@ async fn a_real_keystone_issues_a_token() {
     assert_eq!(valid.status(), 200, "{}", valid.body());
     let valid: Value = serde_json::from_str(valid.body()).unwrap();
     assert_eq!(valid.pointer("/token/user/name"), Some(&json!("admin")));
-}
-
-#[tokio::test]
-#[ignore = "needs the real cluster: hack/test --e2e"]
-async fn the_operators_image_runs_with_its_own_roles() {
-    let node = Node::here().unwrap();
-    let namespace = "openstack-operators";
-    let manifests = testbed::root().join("manifests");
-    node.kubectl(["apply", "--server-side", "--kustomize", manifests.to_str().unwrap()]).await.unwrap();
-    let image = "*=localhost/openstack-release-operator:dev";
-    let deployment = "deployment/openstack-release-operator";
-    node.kubectl(["set", "image", "--namespace", namespace, deployment, image]).await.unwrap();
-    let rollout = ["rollout", "status", "--timeout=180s", "--namespace", namespace, deployment];
-    if let Err(error) = node.kubectl(rollout).await {
-        panic!("{error:#}\n{}", node.describe(namespace).await);
-    }
-    // Its roles let it lead, and it reads all that it reads before it does.
-    let leases: Api<Lease> = Api::namespaced(node.client().await.unwrap(), namespace);
-    let led = |lease: &Lease| lease.spec.as_ref().is_some_and(|spec| spec.holder_identity.is_some());
-    Box::pin(wait::until(&leases, "openstack-release-operator", SOON, led)).await.unwrap();
-    // Other tests bring operators of their own.
-    node.kubectl(["delete", "--namespace", namespace, deployment]).await.unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -19,12 +19,18 @@ use crate::smoke::SOON;
 /// The operator, as a process in the network of the cluster. It ends when it is dropped.
 pub struct Operator {
     command: Vec<String>,
+    kubeconfig: PathBuf,
     log: PathBuf,
     child: Child,
 }
 
 impl Operator {
     pub fn start(node: &Node, namespace: &str) -> Self {
+        Self::through(node, namespace, node.kubeconfig())
+    }
+
+    /// With another kubeconfig: that of a proxy.
+    pub fn through(node: &Node, namespace: &str, kubeconfig: PathBuf) -> Self {
         let command = [
             env!("CARGO_BIN_EXE_openstack-release-operator"),
             "run",
@@ -34,15 +40,25 @@ impl Operator {
         ];
         let command: Vec<String> = command.map(str::to_owned).to_vec();
         let log = node.dir().join("log").join(format!("operator-{namespace}.log"));
-        let child = spawn(&command, &log);
-        Self { command, log, child }
+        let child = spawn(&command, &kubeconfig, &log);
+        Self { command, kubeconfig, log, child }
     }
 
     /// SIGKILL, and a new process at once.
     pub fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart();
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.child = spawn(&self.command, &self.log);
+    }
+
+    /// A new process.
+    pub fn restart(&mut self) {
+        self.child = spawn(&self.command, &self.kubeconfig, &self.log);
     }
 
     pub fn log_tail(&self) -> String {
@@ -59,10 +75,11 @@ impl Drop for Operator {
     }
 }
 
-fn spawn(command: &[String], log: &PathBuf) -> Child {
+fn spawn(command: &[String], kubeconfig: &Path, log: &PathBuf) -> Child {
     let log = File::options().create(true).append(true).open(log).unwrap();
     Command::new(&command[0])
         .args(&command[1..])
+        .env("KUBECONFIG", kubeconfig)
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)

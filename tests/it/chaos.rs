@@ -21,6 +21,7 @@ use crate::{
     support::{Cloud, NEW, OLD, assert_truthful},
 };
 
+mod acts;
 mod board;
 mod judge;
 mod outage;
@@ -107,12 +108,14 @@ async fn ends_like_an_undisturbed_one(stage: &Stage, schedule: &Schedule) -> Res
     }
 }
 
+/// Final states, by what was asked for.
+type References = Mutex<HashMap<String, Arc<OnceCell<Value>>>>;
+
 /// What is there when nothing went wrong; made once for everything that can be asked for.
 async fn reference(schedule: &Schedule, asked: &Value) -> Value {
+    static KNOWN: LazyLock<References> = LazyLock::new(Mutex::default);
     // Where no outage is.
     let cluster = cluster::shared().await.unwrap();
-    type References = Mutex<HashMap<String, Arc<OnceCell<Value>>>>;
-    static KNOWN: LazyLock<References> = LazyLock::new(Mutex::default);
     let Schedule { keystone, node_set, same_data, .. } = *schedule;
     let key = format!("{keystone} {node_set} {same_data} {asked}");
     let cell = Arc::clone(KNOWN.lock().unwrap().entry(key).or_default());
@@ -165,7 +168,7 @@ fn forget(value: &mut Value, deleted: bool) {
                     "trackedCustomImages",
                 ];
                 let lost = ["containerImageVersionDefaults", "availableServiceDefaults", "availableReleases"];
-                !way.contains(&name.as_str()) && !(deleted && lost.contains(&name.as_str()))
+                !(way.contains(&name.as_str()) || deleted && lost.contains(&name.as_str()))
             });
             fields.values_mut().for_each(|value| forget(value, deleted));
         }

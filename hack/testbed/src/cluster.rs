@@ -24,13 +24,16 @@ use tokio::{
     sync::{Mutex, OnceCell},
 };
 
-use crate::process::{POLL, Process, Signal};
+use crate::{
+    process::{POLL, Process, Signal},
+    usage::{Usage, child_of},
+};
 
 mod audit;
 mod files;
 pub mod setup;
 
-pub use audit::Write;
+pub use audit::{Access, Accesses, Write};
 pub use files::User;
 
 /// How long a part may take to answer. Generous: several test runs may share two cores.
@@ -139,6 +142,11 @@ impl Cluster {
         audit::requests(&self.audit_log(), user)
     }
 
+    /// What a user needed of his roles, and what he was refused.
+    pub fn accesses(&self, user: User) -> anyhow::Result<Accesses> {
+        audit::accesses(&self.audit_log(), user)
+    }
+
     /// The directory of this cluster's files and logs.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -152,6 +160,11 @@ impl Cluster {
         let name = api.create(&PostParams::default(), &namespace).await?.name_any();
         self.grant_roles(&client, &name).await?;
         Ok(name)
+    }
+
+    /// The directory of the programs, among them `kubectl`.
+    pub fn programs(&self) -> &Path {
+        &self.parts
     }
 
     /// Runs kubectl as the administrator.
@@ -188,6 +201,13 @@ impl Cluster {
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// What the API server uses.
+    pub async fn apiserver_usage(&self) -> anyhow::Result<Usage> {
+        let slot = self.apiserver.lock().await;
+        let keeper = slot.as_ref().context("no API server runs")?.keeper();
+        Usage::of(child_of(keeper, &self.parts.join("kube-apiserver"))?)
     }
 
     /// Kills the API server: an outage, until [`Cluster::start_apiserver`].

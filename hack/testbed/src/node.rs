@@ -8,20 +8,26 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Namespace};
-use kube::{Api, Client, ResourceExt, api::PostParams};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Namespace, PersistentVolumeClaim},
+};
+use kube::{Api, Client, Config, ResourceExt, api::PostParams};
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::{cluster::setup, fixtures, wait};
+use crate::{Proxy, cluster::setup, fixtures, wait};
 
 /// How long a database may take to be there; two cores are shared by all of it.
 const BACKING_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// How long a claim may take to be bound.
+const BOUND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a request may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -54,6 +60,37 @@ impl Node {
     pub async fn client(&self) -> anyhow::Result<Client> {
         // `hack/cluster exec` sets KUBECONFIG.
         Ok(Client::try_default().await?)
+    }
+
+    /// A proxy between an operator and the API server, with the administrator's rights.
+    pub async fn proxy(&self) -> anyhow::Result<Proxy> {
+        Proxy::before(Config::infer().await?, &self.state).await
+    }
+
+    /// Makes a pod lag: what the kubelet writes to this volume of a Secret does not reach it, until
+    /// [`Node::lets_through`]. A copy lies over the volume where the kubelet sees it; the pod keeps what is below.
+    pub async fn keeps_back(&self, pod_uid: &str, volume: &str) -> anyhow::Result<()> {
+        let cover = "copy=$(mktemp -d); cp -a \"$1/.\" \"$copy\"; mount -t tmpfs -o mode=1777 tmpfs \"$1\"
+            cp -a \"$copy/.\" \"$1\"; rm -r \"$copy\"";
+        self.at_volume(pod_uid, volume, cover).await
+    }
+
+    /// The kubelet finds what the pod has, and mends it.
+    pub async fn lets_through(&self, pod_uid: &str, volume: &str) -> anyhow::Result<()> {
+        self.at_volume(pod_uid, volume, "umount \"$1\"").await
+    }
+
+    /// Runs a script where the kubelet sees the volumes of pods, with the path of one of them.
+    async fn at_volume(&self, pod_uid: &str, volume: &str, script: &str) -> anyhow::Result<()> {
+        let holder = fs::read_to_string(self.state.join("holder"))?;
+        let pid = holder.split(' ').next().unwrap_or_default();
+        let path = format!("kubelet/pods/{pod_uid}/volumes/kubernetes.io~secret/{volume}");
+        let mut command = Command::new("nsenter");
+        command.args(["--target", pid, "--mount", "sh", "-euc", script, "sh"]).arg(self.state.join(path));
+        let output = command.output().await.context("cannot run nsenter")?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{:?}: {error}", command.as_std().get_args().collect::<Vec<_>>());
+        Ok(())
     }
 
     /// Creates a namespace with a name of its own.
@@ -127,6 +164,9 @@ impl Node {
             "spec": {"accessModes": access, "resources": requests, "storageClassName": "", "volumeName": volume},
         });
         setup::apply(&client, claim).await?;
+        // The scheduler looks at a pod whose claim is not bound yet again after minutes only, now and then.
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(client, namespace);
+        Box::pin(wait::value(&claims, name, "/status/phase", &json!("Bound"), BOUND_TIMEOUT)).await?;
         Ok(())
     }
 

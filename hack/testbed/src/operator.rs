@@ -160,6 +160,16 @@ impl Operator {
         self.process.log_tail(lines)
     }
 
+    /// How it was started last.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The name under which it takes part in the election.
+    pub fn name(&self) -> String {
+        name(&self.log)
+    }
+
     /// The path of its output.
     pub fn log(&self) -> &Path {
         &self.log
@@ -169,9 +179,8 @@ impl Operator {
 fn spawn(options: &Options, kubeconfig: &Path, log: &Path) -> anyhow::Result<Process> {
     let mut env = options.release.env();
     // As the downward API would: one name per replica, kept over restarts.
-    let name = log.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     env.extend([
-        ("POD_NAME".to_owned(), name),
+        ("POD_NAME".to_owned(), name(log)),
         ("KUBECONFIG".to_owned(), kubeconfig.display().to_string()),
         ("WATCH_NAMESPACE".to_owned(), options.namespace.clone()),
         ("POD_NAMESPACE".to_owned(), options.namespace.clone()),
@@ -182,4 +191,8 @@ fn spawn(options: &Options, kubeconfig: &Path, log: &Path) -> anyhow::Result<Pro
     env.extend(options.env.iter().cloned());
     let args = std::iter::once("run").chain(options.args.iter().map(String::as_str));
     Process::spawn("the operator", log, &options.binary, args, env)
+}
+
+fn name(log: &Path) -> String {
+    log.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

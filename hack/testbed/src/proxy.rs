@@ -22,7 +22,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use kube::{Client, client::Body};
+use kube::{Client, Config, client::Body};
 use serde_json::json;
 use tokio::{
     net::TcpListener,
@@ -93,13 +93,17 @@ struct Stop {
 impl Proxy {
     /// Starts a proxy for the operator's user.
     pub async fn start(cluster: &Cluster) -> anyhow::Result<Self> {
-        let mut config = cluster.config(User::Operator).await?;
+        Self::before(cluster.config(User::Operator).await?, cluster.dir()).await
+    }
+
+    /// Starts a proxy before any API server; its kubeconfig is kept in that directory.
+    pub async fn before(mut config: Config, dir: &Path) -> anyhow::Result<Self> {
         // What the API server says is for the operator to see, at once.
         config.default_retry = false;
         let client = Client::try_from(config)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
-        let kubeconfig = cluster.dir().join(format!("proxy-{port}.kubeconfig"));
+        let kubeconfig = dir.join(format!("proxy-{port}.kubeconfig"));
         let config = json!({
             "apiVersion": "v1",
             "kind": "Config",

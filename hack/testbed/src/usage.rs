@@ -9,6 +9,8 @@ use anyhow::Context;
 pub struct Usage {
     /// Resident memory, in MiB.
     pub memory_mib: f64,
+    /// The most that it was so far.
+    pub peak_mib: f64,
     /// CPU time since the start, user and system, in seconds.
     pub cpu_seconds: f64,
 }
@@ -17,13 +19,21 @@ impl Usage {
     /// Reads a process.
     pub fn of(pid: u32) -> anyhow::Result<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kib: f64 = resident.split_whitespace().next().context("no VmRSS")?.parse()?;
+        let mib = |field: &str| {
+            let line =
+                status.lines().find_map(|line| line.strip_prefix(field)).with_context(|| format!("no {field}"))?;
+            let kib: f64 = line.split_whitespace().next().with_context(|| format!("no {field}"))?.parse()?;
+            anyhow::Ok(kib / 1024.0)
+        };
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         // The name of the program, in brackets, may contain spaces.
         let (_, fields) = stat.rsplit_once(')').context("no program name")?;
         let ticks: Vec<f64> = fields.split_whitespace().skip(11).take(2).filter_map(|tick| tick.parse().ok()).collect();
-        Ok(Self { memory_mib: kib / 1024.0, cpu_seconds: ticks.iter().sum::<f64>() / TICKS_PER_SECOND })
+        Ok(Self {
+            memory_mib: mib("VmRSS:")?,
+            peak_mib: mib("VmHWM:")?,
+            cpu_seconds: ticks.iter().sum::<f64>() / TICKS_PER_SECOND,
+        })
     }
 }
 

@@ -5,14 +5,16 @@
 //! operators that answer in 50 ms.
 
 mod cloud;
+mod growth;
 mod planning;
+mod takeover;
 
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use comfy_table::{Table, presets};
 use testbed::{
     Cluster, Operator, Release,
@@ -34,6 +36,9 @@ pub(crate) struct Args {
     /// How many of them are updated at once.
     #[arg(long, default_value_t = 20)]
     at_once: usize,
+    /// Measure instead how cost grows, with these numbers of clouds. 1,000 take a quarter of an hour.
+    #[arg(long, value_delimiter = ',', num_args = 0.., default_missing_value = "1,10,100,1000")]
+    growth: Option<Vec<usize>>,
 }
 
 /// One line of the answer.
@@ -53,20 +58,35 @@ impl Line {
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let lines = runtime.block_on(measure(args))?;
+    let table = runtime.block_on(async {
+        let mut bench = Bench::start(args).await?;
+        let table = match &args.growth {
+            Some(sizes) => growth::measure(&mut bench, sizes).await,
+            None => measure(&mut bench, args).await.map(table),
+        };
+        let table = table.with_context(|| bench.operator.log_tail(20))?;
+        bench.operator.stop().await?;
+        anyhow::Ok(table)
+    })?;
+    println!("{table}");
+    Ok(())
+}
+
+fn table(lines: Vec<Line>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["what", "ours", "budget", "the Go peer"]);
     for Line { what, ours, budget, peer } in lines {
         table.add_row([what, ours, budget, peer]);
     }
-    println!("{table}");
-    Ok(())
+    table
 }
 
 /// What one phase cost.
 struct Cost {
     wall: Duration,
     cpu: f64,
+    /// CPU seconds of the API server, for everybody's requests.
+    served: f64,
     writes: usize,
     requests: usize,
 }
@@ -77,17 +97,8 @@ struct Bench {
     clouds: Clouds,
 }
 
-async fn measure(args: &Args) -> anyhow::Result<Vec<Line>> {
-    let cluster = Cluster::start(ClusterOptions::default()).await?;
-    cluster.prepare().await?;
-    let home = cluster.namespace("operator").await?;
+async fn measure(bench: &mut Bench, args: &Args) -> anyhow::Result<Vec<Line>> {
     let release = Release::named("1.0.0")?;
-    // An empty namespace to watch means all of them.
-    let binary = crate::operator(args.operator.as_ref())?;
-    let options = operator::Options::new(binary, &home, release.clone()).with_env("WATCH_NAMESPACE", "");
-    let operator = Operator::start(&cluster, options)?;
-    let clouds = Clouds::new(cluster.client().await?);
-    let mut bench = Bench { cluster, operator, clouds };
     let mut lines = Vec::new();
 
     eprintln!("one namespace");
@@ -111,23 +122,40 @@ async fn measure(args: &Args) -> anyhow::Result<Vec<Line>> {
     let twenty = bench.update("1.0.2", args.at_once).await?;
     let what = format!("{} updates at once", args.at_once);
     lines.extend(report(&what, &twenty, "3 s, 2 CPU-s", "900 writes", "10.6 s, 5.0 CPU-s, 914 requests"));
+    let peak = bench.operator.usage()?.peak_mib;
 
     eprintln!("right after a restart");
     bench.operator.restart_with(&release.clone().with_version("1.0.3")).await?;
     // Before that nobody may ask for it.
-    bench.clouds.available("1.0.3", args.at_once).await?;
+    bench.available("1.0.3", args.at_once).await?;
     let restarted = bench.update("1.0.3", args.at_once).await?;
     let what = format!("{} at once, right after a restart", args.at_once);
     lines.extend(report(&what, &restarted, "3 s, 2 CPU-s", "900 writes", "62 s, 20.8 CPU-s, 4,624 requests"));
+    let what = format!("most memory, {} namespaces, {} updates at once", args.namespaces, args.at_once);
+    lines.push(Line::new(&what, format!("{:.0} MiB", peak.max(bench.operator.usage()?.peak_mib)), "-", "-"));
+
+    eprintln!("the leader goes");
+    lines.extend(takeover::measure(&bench.cluster, &bench.clouds, &mut bench.operator).await?);
     lines.push(planning::measure()?);
-    bench.operator.stop().await?;
     Ok(lines)
 }
 
 impl Bench {
+    async fn start(args: &Args) -> anyhow::Result<Self> {
+        let cluster = Cluster::start(ClusterOptions::default()).await?;
+        cluster.prepare().await?;
+        let home = cluster.namespace("operator").await?;
+        // An empty namespace to watch means all of them.
+        let binary = crate::operator(args.operator.as_ref())?;
+        let options = operator::Options::new(binary, &home, Release::named("1.0.0")?).with_env("WATCH_NAMESPACE", "");
+        let operator = Operator::start(&cluster, options)?;
+        let clouds = Clouds::new(cluster.client().await?);
+        Ok(Self { cluster, operator, clouds })
+    }
+
     /// Installs clouds until there are `count`.
     async fn install(&mut self, count: usize) -> anyhow::Result<()> {
-        self.clouds.install(&self.cluster, count).await.with_context(|| self.operator.log_tail(20))?;
+        unless_it_ends(&mut self.operator, self.clouds.install(&self.cluster, count)).await?;
         self.quiet().await
     }
 
@@ -153,7 +181,7 @@ impl Bench {
         self.operator.kill().await?;
         let start = Instant::now();
         self.operator.restart_with(release).await?;
-        self.clouds.available(&release.version, 1).await?;
+        self.available(&release.version, 1).await?;
         let ours = format!("{:.2} s", start.elapsed().as_secs_f64());
         Ok(Line::new("start to first reconcile", ours, "0.2 s", "0.6 s"))
     }
@@ -161,18 +189,26 @@ impl Bench {
     async fn become_version(&mut self, release: &Release) -> anyhow::Result<()> {
         self.operator.restart_with(release).await?;
         let count = self.clouds.count();
-        self.clouds.available(&release.version, count).await?;
+        self.available(&release.version, count).await?;
         self.quiet().await
+    }
+
+    /// Waits until the first `count` clouds show the version as available.
+    async fn available(&mut self, version: &str, count: usize) -> anyhow::Result<()> {
+        unless_it_ends(&mut self.operator, self.clouds.available(version, count)).await
     }
 
     async fn update(&mut self, version: &str, count: usize) -> anyhow::Result<Cost> {
         let before = (self.writes()?, self.requests()?, self.operator.usage()?.cpu_seconds);
+        let served = self.cluster.apiserver_usage().await?.cpu_seconds;
         let start = Instant::now();
-        self.clouds.update(version, count).await.with_context(|| self.operator.log_tail(20))?;
+        unless_it_ends(&mut self.operator, self.clouds.update(version, count)).await?;
         let wall = start.elapsed();
+        let served = self.cluster.apiserver_usage().await?.cpu_seconds - served;
         self.quiet().await?;
         Ok(Cost {
             wall,
+            served,
             cpu: self.operator.usage()?.cpu_seconds - before.2,
             writes: self.writes()? - before.0,
             requests: self.requests()? - before.1,
@@ -188,8 +224,25 @@ impl Bench {
     }
 }
 
+/// Waits for `work`, unless the operator ends before.
+async fn unless_it_ends<T>(
+    operator: &mut Operator,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    const LOOK: Duration = Duration::from_millis(500);
+    let mut work = std::pin::pin!(work);
+    loop {
+        if let Ok(done) = tokio::time::timeout(LOOK, &mut work).await {
+            return done;
+        }
+        if let Some(code) = operator.exited()? {
+            bail!("the operator has ended with {code}");
+        }
+    }
+}
+
 fn report(what: &str, cost: &Cost, time: &str, writes: &str, peer: &str) -> [Line; 2] {
     let ours = format!("{:.2} s, {:.2} CPU-s", cost.wall.as_secs_f64(), cost.cpu);
-    let counts = format!("{} writes, {} requests", cost.writes, cost.requests);
+    let counts = format!("{} writes, {} requests; API server {:.1} CPU-s", cost.writes, cost.requests, cost.served);
     [Line::new(what, ours, time, peer), Line::new("", counts, writes, "")]
 }

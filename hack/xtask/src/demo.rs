@@ -5,7 +5,6 @@
 //! them: it runs in a real cluster, moves to the next release, and its users count what fails.
 
 mod admin;
-mod board;
 mod events;
 mod ground;
 mod screen;

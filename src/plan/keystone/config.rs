@@ -21,6 +21,7 @@ pub(super) const CREDENTIAL_KEYS: &str = "/etc/keystone/credential-keys";
 
 /// The files that serve: they are in the pod template, so that a change of one rolls the pods.
 const SERVE: &[(&str, &str)] = &[
+    ("cachemiss.py", include_str!("scripts/cachemiss.py")),
     ("keyproof.py", include_str!("scripts/keyproof.py")),
     ("launch.py", include_str!("scripts/launch.py")),
     ("probe.py", include_str!("scripts/probe.py")),
@@ -176,6 +177,7 @@ fn defaults(spec: &KeystoneSpec) -> Sections {
         options.push(("cache", "enabled", "true"));
         options.push(("cache", "backend", "dogpile.cache.pymemcache"));
         options.push(("cache", "memcache_servers", &servers));
+        options.push(("cache", "proxies", "cachemiss.Forgiving"));
     }
     let mut sections = Sections::new();
     for (section, option, value) in options {
@@ -207,7 +209,7 @@ mod tests {
         let text = render(&spec, &place);
         assert!(text.starts_with("# Keystone 2025.2"), "{text}");
         assert!(text.contains("[token]\nexpiration = 7200\nprovider = fernet\n"), "{text}");
-        assert!(text.contains("enabled = false\nmemcache_servers = a:11211,b:11211\n"), "{text}");
+        assert!(text.contains("enabled = false\nmemcache_servers = a:11211,b:11211\nproxies = "), "{text}");
         assert!(text.contains("[fernet_receipts]\nkey_repository = /etc/keystone/fernet-keys\n"), "{text}");
     }
 }

@@ -90,6 +90,13 @@ const TABLE: &[Row] = &[
     row("/etc/keystone/fernet-keys", Reason::SecretMissing, KEYS),
 ];
 
+/// What a text is known to mean.
+pub(super) fn known(object: &str, text: &str) -> Option<Failure> {
+    let row = TABLE.iter().find(|row| text.contains(row.needle))?;
+    let message = format!("{object}: {}: {}", essence(text, Some(row.needle)), row.remedy);
+    Some(Failure { reason: row.reason, message })
+}
+
 /// What the text of a Job means. `object` is the Job; `otherwise` holds when the text says nothing that is known.
 pub(super) fn explain(object: &str, text: &str, otherwise: (Reason, &str), then: Then) -> Failure {
     let known = TABLE.iter().find(|row| text.contains(row.needle));

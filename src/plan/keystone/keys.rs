@@ -3,7 +3,7 @@
 
 use api::{
     condition::Reason,
-    keystone::{DeletionPolicy, KeyRepository, KeystoneSpec},
+    keystone::{DeletionPolicy, KeyRepository, KeystoneSpec, names},
     service::Kind,
 };
 use serde_json::{Map, Value, json};
@@ -33,6 +33,10 @@ pub(super) struct Repository {
     pub(super) id: KeyRepository,
     /// The Secret that every pod reads.
     pub(super) secret: fn(&World) -> String,
+    /// The name of the `CronJob` that rotates them, and of what belongs to it (seed 000).
+    pub(super) rotation: names::Derived,
+    /// The part of the spec that is about them.
+    pub(super) section: &'static str,
     /// How many keys it has at most.
     pub(super) most: fn(&KeystoneSpec) -> usize,
     /// When they rotate.
@@ -52,6 +56,8 @@ pub(super) const REPOSITORIES: [Repository; 2] = [
     Repository {
         id: KeyRepository::Fernet,
         secret: pod::fernet_secret,
+        rotation: names::FERNET_ROTATE,
+        section: "spec.fernet",
         most: |spec| usize::try_from(spec.fernet.max_active_keys).unwrap_or(CREDENTIAL_KEYS),
         schedule: |spec| {
             let keys = &spec.fernet;
@@ -65,6 +71,8 @@ pub(super) const REPOSITORIES: [Repository; 2] = [
     Repository {
         id: KeyRepository::Credential,
         secret: pod::credential_secret,
+        rotation: names::CREDENTIAL_ROTATE,
+        section: "spec.credentialKeys",
         most: |_| CREDENTIAL_KEYS,
         schedule: |spec| {
             let keys = &spec.credential_keys;

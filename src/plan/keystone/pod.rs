@@ -8,7 +8,7 @@ use api::{
 use serde_json::{Value, json};
 
 use super::{
-    Scene, config,
+    Scene, config, failure,
     objects::{field, items, name},
     world::World,
 };
@@ -189,28 +189,48 @@ const WAITING: &[(&str, Reason)] = &[
 
 /// What keeps a pod from running, when it will not pass by itself.
 pub(super) fn trouble(pod: &DynamicObject) -> Option<Failure> {
-    items(pod, "status.containerStatuses").find_map(|status| {
-        let waiting = json::get(status, "state.waiting")?;
-        let word = json::text(waiting, "reason")?;
-        let (_, reason) = WAITING.iter().find(|(known, _)| *known == word)?;
-        let said = json::text(waiting, "message").unwrap_or(word);
-        let message = match reason {
-            Reason::ImagePull => format!(
-                "Pod/{}: the image {} cannot be pulled ({word}: {said}); push it or correct the image",
-                name(pod),
-                image(pod).unwrap_or_default(),
-            ),
-            Reason::SecretMissing => format!(
+    items(pod, "status.containerStatuses").find_map(|status| waits(pod, status).or_else(|| tries_again(pod, status)))
+}
+
+/// What a container waits for.
+fn waits(pod: &DynamicObject, status: &Value) -> Option<Failure> {
+    let waiting = json::get(status, "state.waiting")?;
+    let word = json::text(waiting, "reason")?;
+    let (_, reason) = WAITING.iter().find(|(known, _)| *known == word)?;
+    let said = json::text(waiting, "message").unwrap_or(word);
+    let message = match reason {
+        Reason::ImagePull => format!(
+            "Pod/{}: the image {} cannot be pulled ({word}: {said}); push it or correct the image",
+            name(pod),
+            image(pod).unwrap_or_default(),
+        ),
+        Reason::SecretMissing => {
+            format!(
                 "Pod/{}: {said}; create the Secret with that key, or correct the reference to it in the spec",
-                name(pod),
-            ),
-            _ => {
-                let last = json::text(status, "lastState.terminated.message").unwrap_or(said);
-                format!("Pod/{}: {word}: {}", name(pod), last.trim())
-            }
-        };
-        Some(Failure { reason: *reason, message })
-    })
+                name(pod)
+            )
+        }
+        _ if ended(pod, status).is_some() => return ended(pod, status),
+        _ => {
+            let last = json::text(status, LAST_WORDS).unwrap_or(said);
+            format!("Pod/{}: {word}: {}", name(pod), last.trim())
+        }
+    };
+    Some(Failure { reason: *reason, message })
+}
+
+/// What a container said when it ended last.
+const LAST_WORDS: &str = "lastState.terminated.message";
+
+/// Why a container ended that was started again, when it said something that is known.
+fn ended(pod: &DynamicObject, status: &Value) -> Option<Failure> {
+    failure::known(&format!("Pod/{}", name(pod)), json::text(status, LAST_WORDS)?)
+}
+
+/// A container that was started again and does not serve yet: it may end as it did before.
+fn tries_again(pod: &DynamicObject, status: &Value) -> Option<Failure> {
+    let ready = json::get(status, "ready").and_then(Value::as_bool) == Some(true);
+    ended(pod, status).filter(|_| !ready)
 }
 
 /// A pod that no node takes, and why.

@@ -66,6 +66,8 @@ struct Outcome {
     status: Option<KeySetStatus>,
     /// Why the next rotation is not as it should be, if it is not.
     verdict: Option<Verdict>,
+    /// What is as somebody wants it, and not as usual.
+    remark: Option<String>,
     actions: Vec<Action>,
     notes: Vec<Note>,
     next: Option<Timestamp>,
@@ -75,16 +77,17 @@ struct Outcome {
 pub(crate) fn plan(scene: &Scene<'_>) -> Rotations {
     let outcomes: Vec<Outcome> = REPOSITORIES.iter().map(|row| outcome(scene, row)).collect();
     let mut all = Rotations { keys: vec![], verdicts: vec![], actions: vec![], notes: vec![], next: None };
-    let mut verdict = None;
+    let (mut verdict, mut fine) = (None, "every pod has the published keys, and they may rotate".to_owned());
     for outcome in outcomes {
         all.keys.extend(outcome.status);
         all.actions.extend(outcome.actions);
         all.notes.extend(outcome.notes);
         all.next = all.next.into_iter().chain(outcome.next).min();
         verdict = verdict.or(outcome.verdict);
+        fine.extend(outcome.remark.into_iter().map(|remark| format!("; {remark}")));
     }
     let fine = if all.keys.len() == REPOSITORIES.len() {
-        Verdict::yes("every pod has the published keys, and they may rotate")
+        Verdict::yes(fine)
     } else {
         Verdict::unknown("there are no keys yet")
     };
@@ -124,7 +127,7 @@ fn outcome(scene: &Scene<'_>, row: &Repository) -> Outcome {
     };
     let live = KeySet::read(secret);
     let mut status = recorded(scene, row, secret, &live, before);
-    let mut outcome = Outcome { actions: parts, ..Outcome::default() };
+    let mut outcome = Outcome { actions: parts, remark: parts::suspended(scene, row, spec), ..Outcome::default() };
     outcome.notes.extend(changed(row, secret, before, &status));
 
     let spread = confirm::judge(scene, row, &status);

@@ -72,16 +72,16 @@ fn judge_image(scene: &Scene<'_>, section: &str, image: &str, recorded_as: &str,
             scene.from.version, scene.to.version
         ));
     }
-    let waiting: Vec<String> = running
+    let waiting = running
         .iter()
         .filter_map(|nodeset| {
             let recorded = nodeset.recorded(recorded_as).unwrap_or("nothing");
             let field = format!("status.containerImages.{recorded_as}");
             let why = || nodeset.differs(&field, &wanted.reference, recorded);
-            nodeset.unmet(Check::Observed).or_else(why)
+            Some((nodeset, nodeset.unmet(Check::Observed).or_else(why)?))
         })
         .collect();
-    verdict(&waiting, deploy)
+    verdict(waiting, deploy)
 }
 
 fn judge_version(scene: &Scene<'_>, deploy: &str) -> Judgement {
@@ -99,28 +99,30 @@ fn judge_version(scene: &Scene<'_>, deploy: &str) -> Judgement {
             format!("{} never deployed: the first deployment brings {target}", names.join(", "))
         });
     }
-    let waiting: Vec<String> = deployed
+    let waiting = deployed
         .iter()
         .filter_map(|nodeset| {
             let recorded = nodeset.deployed_version().unwrap_or("absent");
             let version = || nodeset.differs("status.deployedVersion", target, recorded);
-            nodeset.unmet(Check::Observed).or_else(version).or_else(|| nodeset.unmet(Check::Condition("Ready")))
+            let ready = || nodeset.unmet(Check::Condition("Ready"));
+            Some((nodeset, nodeset.unmet(Check::Observed).or_else(version).or_else(ready)?))
         })
         .collect();
-    verdict(&waiting, deploy)
+    verdict(waiting, deploy)
 }
 
-fn verdict(waiting: &[String], deploy: &str) -> Judgement {
+/// What the nodesets wait for that are not there yet.
+fn verdict(waiting: Vec<(&Nodeset<'_>, String)>, deploy: &str) -> Judgement {
     if waiting.is_empty() {
         return Judgement::Met;
     }
-    Judgement::unmet(
-        Reason::Waiting,
-        format!(
-            "{}; create an OpenStackDataPlaneDeployment for the nodesets with servicesOverride [{deploy}]",
-            waiting.join("; ")
-        ),
-    )
+    let (node_sets, texts): (Vec<_>, Vec<_>) =
+        waiting.into_iter().map(|(nodeset, text)| (nodeset.name().to_owned(), text)).unzip();
+    let message = format!(
+        "{}; create an OpenStackDataPlaneDeployment for the nodesets with servicesOverride [{deploy}]",
+        texts.join("; ")
+    );
+    Judgement::Unmet { reason: Reason::Waiting, message, node_sets }
 }
 
 fn nodesets<'a>(scene: &'a Scene<'_>) -> Vec<Nodeset<'a>> {
@@ -133,8 +135,12 @@ struct Nodeset<'a> {
 }
 
 impl Nodeset<'_> {
+    fn name(&self) -> &str {
+        self.object.metadata.name.as_deref().unwrap_or_default()
+    }
+
     fn label(&self) -> String {
-        format!("OpenStackDataPlaneNodeSet/{}", self.object.metadata.name.as_deref().unwrap_or_default())
+        format!("OpenStackDataPlaneNodeSet/{}", self.name())
     }
 
     fn has_nodes(&self) -> bool {

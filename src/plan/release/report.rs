@@ -111,6 +111,7 @@ fn version_status(scene: &Scene<'_>, walk: &Walk, children: &Children, deployed:
         available_service_defaults: map(&kept, |record| Some(record.switches.clone())),
         available_releases: map(&kept, |record| record.release.clone()),
         available_version: available,
+        unconfirmed_image_set: scene.records.held.as_ref().map(|held| held.hash.clone()),
         observed_generation: None,
         update,
         services: children.lines.clone(),

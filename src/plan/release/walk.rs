@@ -34,7 +34,12 @@ const DEFAULT_DEADLINE: SignedDuration = SignedDuration::from_mins(30);
 pub(crate) enum Judgement {
     Met,
     NotNeeded(String),
-    Unmet { reason: Reason, message: String },
+    Unmet {
+        reason: Reason,
+        message: String,
+        /// The nodesets that a person has to deploy.
+        node_sets: Vec<String>,
+    },
 }
 
 impl Judgement {
@@ -43,7 +48,7 @@ impl Judgement {
     }
 
     pub(crate) fn unmet(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Unmet { reason, message: message.into() }
+        Self::Unmet { reason, message: message.into(), node_sets: Vec::new() }
     }
 }
 
@@ -186,6 +191,7 @@ fn step_status(scene: &Scene<'_>, step: &Step, behind: bool, paused: bool, hold:
         state: StepState::Pending,
         touched: was_touched || nodesets::touched(scene, step.scope),
         images_hash: None,
+        node_sets: Vec::new(),
         started_at: None,
         finished_at: None,
         message: "not started".to_owned(),
@@ -256,12 +262,12 @@ fn settle(scene: &Scene<'_>, step: &Step, paused: bool, waited: bool, status: &m
             status.message = format!("spec.update.paused is true; {message}");
             Reason::Held
         }
-        Judgement::Unmet { reason, message } if waits_for_a_person(reason) => {
+        Judgement::Unmet { reason, message, node_sets } if waits_for_a_person(reason) => {
             status.touched |= services;
-            (status.state, status.message) = (StepState::Waiting, message);
+            (status.state, status.message, status.node_sets) = (StepState::Waiting, message, node_sets);
             reason
         }
-        Judgement::Unmet { reason, message } => {
+        Judgement::Unmet { reason, message, .. } => {
             status.touched |= services;
             // The deadline is for what runs by itself: it begins when the person has acted.
             status.started_at = status.started_at.filter(|_| !waited).or(Some(scene.world.now));
@@ -305,7 +311,7 @@ fn judge_services(scene: &Scene<'_>, step: StepName, moves: bool) -> Judgement {
             // One in full; the lines of the services have the others.
             let rest: Vec<&str> = missing.map(|(name, ..)| name).collect();
             let more = if rest.is_empty() { String::new() } else { format!("; also waiting: {}", rest.join(", ")) };
-            Judgement::Unmet { reason, message: format!("{first}{more}") }
+            Judgement::unmet(reason, format!("{first}{more}"))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a `Keystone` may ask for, whatever is installed.
 
+use api::keystone::names;
 use serde_json::{Value, json};
 
 use super::scene::{Answer, KEYSTONES, Scene};
@@ -80,6 +81,25 @@ async fn nonsense_is_refused_by_field_with_what_to_do() {
         ),
     ] {
         ask(&scene, bad).await.refused(POLICY, &[said]);
+    }
+}
+
+/// What is named after it could not be created: nobody sees that before the first rotation.
+#[tokio::test]
+async fn a_name_that_leaves_no_room_is_refused_with_the_limit_and_why() {
+    let scene = Scene::new("ks-spec").await;
+    let named = |name: &str| {
+        let mut object = scene.keystone(with(json!({})));
+        object["metadata"]["name"] = json!(name);
+        object
+    };
+    let longest = "k".repeat(names::tightest().room());
+    scene.try_create(KEYSTONES, named(&longest)).await.accepted();
+    let said = ["has 35 characters and at most 34", "CronJob/<name>-credential-rotate may have 52"];
+    scene.try_create(KEYSTONES, named(&format!("{longest}k"))).await.refused(POLICY, &said);
+    for name in ["key.stone", "1keystone"] {
+        let said = format!("metadata.name: \"{name}\" cannot be the name of its Service");
+        scene.try_create(KEYSTONES, named(name)).await.refused(POLICY, &[&said]);
     }
 }
 

@@ -37,7 +37,7 @@ impl Board {
         self.outcomes.push(outcome);
         self.bar.inc(1);
         self.bar.set_message(format!("{} failed", self.failed().len()));
-        if self.bar.is_hidden() && self.outcomes.len() % 25 == 0 {
+        if self.bar.is_hidden() && self.outcomes.len().is_multiple_of(25) {
             eprintln!("  {} schedules, {} failed, {:?}", self.outcomes.len(), self.failed().len(), self.bar.elapsed());
         }
     }

@@ -11,31 +11,30 @@ use api::{
     annotation,
     controlplane::OpenStackControlPlane,
     keystone::{Keystone, UpgradeStep},
-    step::{MINOR_UPDATE, StepName},
+    step::StepName,
     version::{OpenStackVersion, StepState},
 };
-use kube::{
-    Api,
-    api::{DeleteParams, Patch, PatchParams},
-};
+use kube::{Api, api::DeleteParams};
 use serde_json::{Value, json};
 use testbed::{
     Cluster, Kubelet, Operator, Proxy, Release,
     fixtures::{self, NAME},
     kubelet::Play,
     operator::Options,
-    proxy::{Fault, Rule},
     wait,
 };
 use tokio::task::JoinHandle;
 
-use super::schedule::{Event, Schedule, What, Which};
+use super::{
+    acts::{insist, rule},
+    schedule::{Event, Schedule, What},
+};
 use crate::{
     keystone::{
         keys::{self, Keys},
         support::{checked, pods_of},
     },
-    support::{BINARY, Cloud, GATES, NEW, OLD, Recorder, merge, release},
+    support::{BINARY, Cloud, NEW, OLD, Recorder, merge, release},
 };
 
 /// What the target moves on to.
@@ -45,12 +44,9 @@ const NODE_SET: &str = "compute";
 /// An operator that writes nothing for so long waits for the next event.
 const QUIET: Duration = Duration::from_millis(600);
 /// How long everything may take in the end: failures back off.
-const PATIENCE: Duration = Duration::from_secs(100);
+pub(super) const PATIENCE: Duration = Duration::from_secs(240);
 /// How often the operator is looked at: one that ended is started again, as a kubelet does.
-const SUPERVISION: Duration = Duration::from_millis(100);
-
-/// The images that a user chooses, by field.
-const CUSTOM: [&str; 4] = ["glanceAPIImage", "rabbitmqImage", "infraMemcachedImage", "openstackClientImage"];
+pub(super) const SUPERVISION: Duration = Duration::from_millis(100);
 
 /// A cloud, while a schedule happens to it.
 pub struct Stage {
@@ -64,11 +60,11 @@ pub struct Stage {
     /// The `OpenStackVersion` was deleted, and with it what only it remembers.
     pub forgot: bool,
     /// How many rotations were staged, and the last set of each kind.
-    staged: usize,
-    sets: BTreeMap<String, Keys>,
+    pub(super) staged: usize,
+    pub(super) sets: BTreeMap<String, Keys>,
     proxy: Proxy,
     same_data: bool,
-    bundle: Release,
+    pub(super) bundle: Release,
     clock: PathBuf,
     rivals: Vec<Operator>,
     administrator: Option<JoinHandle<()>>,
@@ -159,7 +155,7 @@ impl Stage {
         let available = |version: &OpenStackVersion| {
             version.status.as_ref().is_some_and(|status| status.available_version.as_deref() == Some(&wanted))
         };
-        let found = self.supervised(wait::until(&versions, NAME, PATIENCE, available)).await;
+        let found = self.supervised(Box::pin(wait::until(&versions, NAME, PATIENCE, available))).await;
         self.cloud.expect("available", found);
     }
 
@@ -234,110 +230,6 @@ impl Stage {
         self.rivals.push(Operator::start(self.cloud.cluster, with_clock(options, &self.clock)).unwrap());
     }
 
-    async fn service(&mut self, what: &What) {
-        let (What::Flap { service, .. } | What::Dawdle { service, .. } | What::DeleteService(service)) = what else {
-            return;
-        };
-        let (_, kind, name) = GATES[service % GATES.len()];
-        if self.kubelet.is_some() && kind == "Keystone" {
-            // Its pods are what is not ready then; to delete it would be to delete its keys.
-            return;
-        }
-        match what {
-            What::Flap { millis, .. } => {
-                self.cloud.actors.fail(kind, name, "it flaps");
-                tokio::time::sleep(Duration::from_millis(*millis)).await;
-                self.cloud.actors.release(kind, name);
-            }
-            What::Dawdle { millis, .. } => {
-                self.cloud.actors.hold(kind, name);
-                tokio::time::sleep(Duration::from_millis(*millis)).await;
-                self.cloud.actors.release(kind, name);
-            }
-            _ => {
-                let api = self.cloud.api(kind);
-                let _ = insist_once(|| async { api.delete(name, &DeleteParams::default()).await }).await;
-            }
-        }
-    }
-
-    async fn rotate(&mut self, word: &str) {
-        if self.kubelet.is_none() {
-            return;
-        }
-        let (cluster, client, namespace) = (self.cloud.cluster, &self.cloud.client, &self.cloud.namespace);
-        let published: Keys = keys::read(client, namespace, &format!("keystone-{word}-keys")).await.unwrap_or_default();
-        let seed = u8::try_from(self.staged + 1).unwrap();
-        if published.is_empty() {
-            return;
-        }
-        let set = keys::rotated(&published, seed);
-        match keys::stage_once(cluster, client, namespace, word, &set).await {
-            Ok(()) => {
-                self.staged += 1;
-                self.sets.insert(word.to_owned(), set);
-            }
-            Err(error) => self.tell(&format!("not staged: {error}")),
-        }
-    }
-
-    async fn move_on(&mut self) {
-        if self.went_back || self.bundle.version != NEW {
-            return;
-        }
-        self.offer(NEWEST).await;
-        self.target(NEWEST).await;
-    }
-
-    /// Asks for a target; whether it was accepted.
-    pub async fn target(&mut self, version: &str) -> bool {
-        let annotations = json!({annotation::SKIP_CUSTOM_IMAGES: ""});
-        self.patch(json!({"metadata": {"annotations": annotations}, "spec": {"targetVersion": version}})).await
-    }
-
-    async fn edit(&mut self, what: &What) {
-        match what {
-            What::Edit { field, value } => {
-                let spec = match field % 4 {
-                    0 => json!({"glance": {"template": {"marker": value}}}),
-                    1 => json!({"rabbitmq": {"templates": {"rabbitmq": {"replicas": value}}}}),
-                    2 => json!({"galera": {"templates": {"openstack": {"replicas": value}}}}),
-                    _ => json!({"keystone": {"template": {"replicas": 1 + value % 2}}}),
-                };
-                let planes = self.cloud.planes();
-                let patch = Patch::Merge(json!({"spec": spec}));
-                let done = insist(|| async { planes.patch(NAME, &PatchParams::default(), &patch).await }).await;
-                done.unwrap();
-            }
-            What::Custom { image, set } => {
-                let field = CUSTOM[image % CUSTOM.len()];
-                let image =
-                    if *set { json!(format!("registry.example.com/hotfix/image{image}:1")) } else { Value::Null };
-                self.patch(json!({"spec": {"customContainerImages": {field: image}}})).await;
-            }
-            What::Pause(paused) => {
-                self.patch(json!({"spec": {"update": {"paused": paused}}})).await;
-            }
-            What::Hold(after) => {
-                let step = after.map(|step| MINOR_UPDATE[step % MINOR_UPDATE.len()].name);
-                self.patch(json!({"spec": {"update": {"holdAfter": step}}})).await;
-            }
-            _ => {}
-        }
-    }
-
-    /// Changes the `OpenStackVersion`; whether it was accepted.
-    pub async fn patch(&mut self, patch: Value) -> bool {
-        let cloud = &self.cloud;
-        match insist(|| cloud.patch_version(patch.clone())).await {
-            Ok(_) => true,
-            Err(error) => {
-                self.tell(&format!("refused: {error:.400}"));
-                false
-            }
-        }
-    }
-
     /// The network is good again, and nothing is held back any more.
     pub async fn calm(&mut self) {
         self.tell("calm");
@@ -353,11 +245,11 @@ impl Stage {
     pub async fn settled(&mut self) {
         let (versions, planes) = (self.cloud.versions(), self.cloud.planes());
         let found = self
-            .supervised(async move {
+            .supervised(Box::pin(async move {
                 let version = wait::until(&versions, NAME, PATIENCE, version_is_done).await?;
                 let target = version.spec.target_version;
                 wait::until(&planes, NAME, PATIENCE, |plane| plane_is_done(plane, &target)).await
-            })
+            }))
             .await;
         if let Err(error) = found {
             let frames = self.recorder.frames().await;
@@ -377,7 +269,7 @@ impl Stage {
                 let mut known = status.filter(|keys| keys.name == keys::repository(&word));
                 known.any(|keys| (keys.primary >= primary && keys.everywhere) || keys.rejected.is_some())
             };
-            let found = self.supervised(wait::until(&keystones, "keystone", PATIENCE, over)).await;
+            let found = self.supervised(Box::pin(wait::until(&keystones, "keystone", PATIENCE, over))).await;
             self.cloud.expect(&format!("{word} keys with {primary} everywhere"), found);
         }
     }
@@ -405,7 +297,7 @@ impl Stage {
         }
     }
 
-    fn tell(&mut self, what: &str) {
+    pub(super) fn tell(&mut self, what: &str) {
         self.told.push(format!("{:6.2} s {what}", self.start.elapsed().as_secs_f64()));
     }
 
@@ -456,26 +348,6 @@ fn with_clock(options: Options, clock: &std::path::Path) -> Options {
     options.with_env("CLOCK_OFFSET_FILE", &clock.display().to_string()).with_env("CALL_DEADLINE_SECONDS", "2")
 }
 
-fn rule(what: &What) -> Rule {
-    match what {
-        What::Refuse { code, which, times } => {
-            let retry_after = (*code == 429).then_some(1);
-            let rule = Rule::new(Fault::Answer { code: *code, retry_after }).times(*times);
-            match which {
-                Which::All => rule,
-                Which::Writes => rule.writes().subresource(""),
-                Which::Statuses => rule.writes().subresource("status"),
-                Which::Lists => rule.verbs(&["list", "watch"]),
-            }
-        }
-        What::Lose { answer: true, times } => Rule::new(Fault::DropAnswer).writes().times(*times),
-        What::Lose { times, .. } => Rule::new(Fault::Drop).writes().times(*times),
-        What::Silence { times } => Rule::new(Fault::Silence).writes().times(*times),
-        What::Delay { times, millis } => Rule::new(Fault::Delay(Duration::from_millis(*millis))).times(*times),
-        _ => unreachable!("{what:?} is not a fault of the network"),
-    }
-}
-
 /// Waits for so many more writes, or until there are none for a while.
 async fn writes(mut written: tokio::sync::watch::Receiver<usize>, count: usize) {
     let wanted = written.borrow_and_update().saturating_add(count);
@@ -484,32 +356,6 @@ async fn writes(mut written: tokio::sync::watch::Receiver<usize>, count: usize) 
             return;
         }
     }
-}
-
-/// Does something as an administrator does: again, when it did not arrive or the object is about to come back.
-async fn insist<T, F: Future<Output = kube::Result<T>>>(act: impl Fn() -> F) -> kube::Result<T> {
-    let start = Instant::now();
-    loop {
-        match act().await {
-            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
-                return Err(kube::Error::Api(status));
-            }
-            Err(error) if start.elapsed() > PATIENCE => return Err(error),
-            Err(_) => tokio::time::sleep(SUPERVISION).await,
-            done => return done,
-        }
-    }
-}
-
-/// The same, when the object need not be there.
-async fn insist_once<T, F: Future<Output = kube::Result<T>>>(act: impl Fn() -> F) -> kube::Result<Option<T>> {
-    insist(|| async {
-        match act().await {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            done => done.map(Some),
-        }
-    })
-    .await
 }
 
 fn waiting_step(version: &OpenStackVersion) -> Option<StepName> {

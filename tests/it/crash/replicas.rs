@@ -26,10 +26,6 @@ fn second(cloud: &Cloud, kubeconfig: Option<&Path>) -> Operator {
     Operator::start(cloud.cluster, options).unwrap()
 }
 
-fn name(operator: &Operator) -> &str {
-    operator.log().file_stem().unwrap().to_str().unwrap()
-}
-
 /// Waits until somebody else than `old` holds the Lease.
 async fn taken_over(cloud: &Cloud, old: &str) -> String {
     let api: Api<Lease> = Api::namespaced(cloud.client.clone(), &cloud.namespace);
@@ -67,8 +63,8 @@ async fn the_leader_is_killed_in_each_step_and_the_other_goes_on() {
     for (step, kind, object) in GATES {
         cloud.step(*step, StepState::Running).await;
         let leader = taken_over(&cloud, "").await;
-        let first = name(&cloud.operator) == leader;
-        assert!(first || name(&other) == leader, "{leader} is nobody");
+        let first = cloud.operator.name() == leader;
+        assert!(first || other.name() == leader, "{leader} is nobody");
         let killed = if first { &mut cloud.operator } else { &mut other };
         killed.kill().await.unwrap();
         cloud.actors.release(kind, object);
@@ -84,11 +80,46 @@ async fn the_leader_is_killed_in_each_step_and_the_other_goes_on() {
     assert_eq!((cloud.operator.exited().unwrap(), other.exited().unwrap()), (None, None));
 }
 
+/// A rollout of the operator in each step: the new one waits, the old one is asked to end, and so on with newer bundles.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_operator_is_upgraded_in_each_step_and_the_update_goes_on() {
+    let mut cloud = Cloud::offered("rollout", json!({})).await;
+    let bundle = |number: usize| release(NEW).with_version(&format!("1.0.{}", number + 2));
+    let mut other = Operator::start(cloud.cluster, Options::new(BINARY, &cloud.namespace, bundle(0))).unwrap();
+    let recorder = Recorder::start(&cloud);
+    let before = generations(&cloud).await;
+    for (_, kind, name) in GATES {
+        cloud.actors.hold(kind, name);
+    }
+    cloud.target(NEW).await;
+    for (number, (step, kind, object)) in GATES.iter().enumerate() {
+        cloud.step(*step, StepState::Running).await;
+        let leader = taken_over(&cloud, "").await;
+        let old = if cloud.operator.name() == leader { &mut cloud.operator } else { &mut other };
+        assert_eq!(old.stop().await.unwrap(), 0);
+        old.restart_with(&bundle(number + 1)).await.unwrap();
+        let version = bundle(number).version;
+        let status =
+            cloud.until("the new one leads", |status| status.available_version.as_ref() == Some(&version)).await;
+        let update = status.update.unwrap();
+        assert_eq!((update.from.as_str(), update.to.as_str()), (OLD, NEW));
+        assert_eq!(cloud.version().await.spec.target_version, NEW);
+        cloud.actors.release(kind, object);
+    }
+    cloud.deployed(NEW).await;
+    recorder.assert_walk(OLD, NEW).await;
+    for (label, generation) in generations(&cloud).await {
+        assert_eq!(generation, before[&label] + 1, "{label} is written once");
+    }
+    assert_eq!(cloud.status().await.history.len(), 2);
+    assert_eq!((cloud.operator.exited().unwrap(), other.exited().unwrap()), (None, None));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_stood_still_writes_nothing_when_it_goes_on() {
     let proxy = Proxy::start(cluster::shared().await.unwrap()).await.unwrap();
     let mut cloud = cloud("frozen", Some(proxy.kubeconfig())).await;
-    let old = name(&cloud.operator).to_owned();
+    let old = cloud.operator.name();
     cloud.actors.hold("Galera", "openstack");
     cloud.target(NEW).await;
     cloud.step(StepName::Mariadb, StepState::Running).await;
@@ -129,7 +160,7 @@ async fn cannot_renew(prefix: &str, fault: Fault) {
     let cluster = cluster::shared().await.unwrap();
     let (proxy, others) = (Proxy::start(cluster).await.unwrap(), Proxy::start(cluster).await.unwrap());
     let mut cloud = cloud(prefix, Some(proxy.kubeconfig())).await;
-    let old = name(&cloud.operator).to_owned();
+    let old = cloud.operator.name();
     let mut other = second(&cloud, Some(others.kubeconfig()));
     proxy.add(Rule::new(fault).resource("leases").writes());
     let busy = async {
@@ -161,12 +192,35 @@ async fn a_leader_whose_renewals_are_not_answered_stops_before_the_other_starts(
     cannot_renew("unanswered", Fault::Silence).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_renewals_are_answered_late_goes_on_leading() {
+    let proxy = Proxy::start(cluster::shared().await.unwrap()).await.unwrap();
+    let mut cloud = Cloud::with("late", release(OLD), |options| {
+        options.with_kubeconfig(proxy.kubeconfig()).with_env("LEASE_DURATION_SECONDS", "12")
+    })
+    .await;
+    cloud.install(json!({})).await;
+    let api: Api<Lease> = Api::namespaced(cloud.client.clone(), &cloud.namespace);
+    let before = api.get("openstack-release-operator").await.unwrap().spec.unwrap();
+    // Less than a third of its life: later than that it would ask again.
+    proxy.add(Rule::new(Fault::Delay(Duration::from_millis(3200))).resource("leases").writes());
+    let start = before.renew_time.unwrap().0;
+    let renewed = |lease: &Lease| {
+        let renewed = lease.spec.as_ref().and_then(|spec| spec.renew_time.as_ref());
+        renewed.is_some_and(|renewed| renewed.0.duration_since(start).as_secs() >= 16)
+    };
+    let after = cloud.expect("renewed", wait::until(&api, "openstack-release-operator", SOON, renewed).await);
+    assert_eq!(holder(&after), Some(cloud.operator.name().as_str()));
+    assert_eq!(after.spec.unwrap().lease_transitions, before.lease_transitions);
+    cloud.assert_alive();
+}
+
 /// Peer: 9.28: an outage at each upgrade of the operator.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_is_asked_to_end_hands_over_at_once() {
     // The usual, long Lease: the other does not wait for it.
     let mut cloud = Cloud::installed("handover", json!({})).await;
-    let leader = name(&cloud.operator).to_owned();
+    let leader = cloud.operator.name();
     let mut other = Operator::start(cloud.cluster, Options::new(BINARY, &cloud.namespace, release(NEW))).unwrap();
     assert_eq!(cloud.operator.stop().await.unwrap(), 0);
     let start = std::time::Instant::now();

@@ -1,10 +1,18 @@
 //! Several objects, the end of one, and a kind that comes late.
 
-use api::{condition::Status, keystone::Keystone};
-use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Secret};
+use api::{
+    condition::Status,
+    keystone::{Keystone, names},
+};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    batch::v1::{CronJob, Job},
+    coordination::v1::Lease,
+    core::v1::Secret,
+};
 use kube::{
     Api,
-    api::{DeleteParams, PostParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
 use rstest::rstest;
 use serde_json::json;
@@ -33,6 +41,31 @@ async fn a_deleted_keystone_keeps_its_keys_unless_told_otherwise(#[case] policy:
     scene.installed(&image(OLD_TAG)).await;
     let after = secrets.get("keystone-fernet-keys").await.unwrap();
     assert_eq!((before.metadata.uid, before.data), (after.metadata.uid, after.data));
+}
+
+/// The limit of admission is not beyond what Kubernetes takes for each of the derived names.
+#[tokio::test]
+async fn a_name_of_the_greatest_length_does_for_everything() {
+    let scene = Scene::empty("ks-name").await;
+    let name = "k".repeat(names::tightest().room());
+    scene.cluster.apply(scene.keystone(&name, json!({"replicas": 1}))).await.unwrap();
+    for condition in ["Ready", "KeysRotate"] {
+        let holds = wait::condition(&scene.keystones(), &name, condition, "True", SOON).await;
+        scene.expect(condition, holds);
+    }
+    let cron_jobs: Api<CronJob> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    for derived in names::DERIVED.iter().filter(|derived| derived.kind == "CronJob") {
+        scene.expect("CronJob", Box::pin(wait::until(&cron_jobs, &derived.of(&name), SOON, |_| true)).await);
+    }
+    let longer = format!("{}k", names::tightest().of(&name));
+    let cron_job =
+        json!({"metadata": {"name": longer}, "spec": cron_jobs.get(&longer[..longer.len() - 1]).await.unwrap().spec});
+    let refused =
+        cron_jobs.create(&PostParams::default(), &serde_json::from_value(cron_job).unwrap()).await.unwrap_err();
+    assert!(refused.to_string().contains("52 characters"), "{refused}");
+    let jobs: Api<Job> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    let jobs = jobs.list(&ListParams::default()).await.unwrap().items;
+    assert_eq!(jobs.len(), 2, "its schema and its administrator");
 }
 
 /// Keys that were made once and are gone are never made again by themselves.

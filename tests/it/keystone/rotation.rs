@@ -28,7 +28,7 @@ impl Scene {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    async fn keys(&self, secret: &str) -> Keys {
+    pub async fn keys(&self, secret: &str) -> Keys {
         keys::read(&self.client, &self.namespace, secret).await.unwrap()
     }
 
@@ -49,7 +49,7 @@ impl Scene {
     }
 
     /// What the script does when it is done, with the rights of its account.
-    async fn stage(&self, word: &str, keys: &Keys) -> Result<(), String> {
+    pub async fn stage(&self, word: &str, keys: &Keys) -> Result<(), String> {
         // It comes a moment after the first installation.
         scene_has(self, &format!("keystone-{word}-keys-rotation")).await;
         keys::stage(self.cluster, &self.client, &self.namespace, word, keys).await
@@ -69,7 +69,7 @@ impl Scene {
     }
 
     /// Waits until every pod is known to have the set with that key as the one that encrypts.
-    async fn spread(&self, word: &str, primary: i64) {
+    pub async fn spread(&self, word: &str, primary: i64) {
         let spread = |status: &KeystoneStatus| {
             let keys = status.keys.iter().find(|keys| keys.name == repository(word));
             keys.is_some_and(|keys| keys.primary == primary && keys.everywhere)
@@ -221,6 +221,47 @@ async fn a_rotation_and_an_upgrade_wait_for_each_other() {
     scene.expect("resumed", suspended("keystone-fernet-rotate", false).await);
     scene.expect("the user's own wish", suspended("keystone-credential-rotate", true).await);
     assert_ne!(OLD_TAG, NEW_TAG);
+}
+
+/// Who suspends the `CronJob` itself is heard, and an upgrade does not forget it.
+#[tokio::test]
+async fn what_a_person_suspends_stays_suspended() {
+    let scene = Scene::with_keystone("ks-suspend", json!({})).await;
+    let cron_jobs: Api<CronJob> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    let patch = async |name: &str, value: bool| {
+        let patch = format!(r#"{{"spec":{{"suspend":{value}}}}}"#);
+        let (done, text) = scene.kubectl(None, &["patch", "cronjob", name, "--type=merge", "--patch", &patch]).await;
+        assert!(done, "{text}");
+    };
+    let is = async |name: &str, value: bool| {
+        let found = Box::pin(wait::value(&cron_jobs, name, "/spec/suspend", &json!(value), SOON)).await;
+        scene.expect(&format!("{name}: suspend {value}"), found);
+    };
+    let (fernet, credential) = ("keystone-fernet-rotate", "keystone-credential-rotate");
+    is(credential, false).await;
+    patch(fernet, true).await;
+    scene.says("KeysRotate", Status::True, &["CronJob/keystone-fernet-rotate, which somebody set"]).await;
+    scene.hold(UpgradeStep::Migrating);
+    scene.upgrade(NEW_TAG).await;
+    is(credential, true).await;
+    scene.release(UpgradeStep::Migrating);
+    scene.installed(&image(NEW_TAG)).await;
+    is(credential, false).await;
+    is(fernet, true).await;
+    // Another release has another image in it: it was written since.
+    let image = "/spec/jobTemplate/spec/template/spec/containers/0/image";
+    let written = Box::pin(wait::value(&cron_jobs, fernet, image, &json!(self::image(NEW_TAG)), SOON)).await;
+    assert_eq!(scene.expect("the new image", written).spec.unwrap().suspend, Some(true));
+    // What the spec says is not undone below it, and ends with it.
+    scene.patch(json!({"credentialKeys": {"suspend": true}})).await.unwrap();
+    is(credential, true).await;
+    patch(credential, false).await;
+    is(credential, true).await;
+    scene.patch(json!({"credentialKeys": {"suspend": false}})).await.unwrap();
+    is(credential, false).await;
+    patch(fernet, false).await;
+    scene.says("KeysRotate", Status::True, &["may rotate"]).await;
+    is(fernet, false).await;
 }
 
 /// The operator is killed before and after each write of a rotation.

@@ -105,6 +105,8 @@ pub(super) fn apiserver_args(dir: &Path, port: u16, etcd_port: u16, audit: bool)
         "--endpoint-reconciler-type=none".to_owned(),
         "--service-cluster-ip-range=198.18.0.0/16".to_owned(),
         "--authorization-mode=RBAC".to_owned(),
+        // As some distributions have it: who says `blockOwnerDeletion` must be allowed to update the owner's finalizers.
+        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned(),
         format!("--token-auth-file={}", file(TOKENS)),
         "--service-account-issuer=https://testbed.invalid".to_owned(),
         format!("--service-account-key-file={}", file(VERIFYING_KEY)),

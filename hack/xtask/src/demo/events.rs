@@ -2,8 +2,7 @@
 
 use k8s_openapi::{api::events::v1::Event, jiff::Timestamp};
 use kube::{Api, Client, api::ListParams};
-
-use super::board;
+use openstack_release_operator::cli::board;
 
 /// Every Event, in order, with the seconds since the first.
 pub(super) async fn table(client: Client, namespace: &str) -> anyhow::Result<Vec<String>> {

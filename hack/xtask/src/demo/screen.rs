@@ -1,4 +1,5 @@
-//! The terminal: lines that stay, a spinner while something is waited for, a board that is drawn again in place.
+//! The terminal of the demo: headings, times, and a spinner while something is waited for, around the screen of
+//! `kubectl openstack`.
 
 use std::{
     future::Future,
@@ -6,27 +7,27 @@ use std::{
 };
 
 use anyhow::Context;
-use console::{Term, style, truncate_str};
+use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
+use openstack_release_operator::cli::screen;
 
 /// Without any progress for so long the demo gives up.
 pub(super) const STUCK: Duration = Duration::from_secs(300);
 
 /// Where the story is told. Without a terminal, every line stays.
 pub(super) struct Screen {
-    term: Term,
-    board: Vec<String>,
+    screen: screen::Screen,
     start: Instant,
 }
 
 impl Screen {
     pub(super) fn new() -> Self {
-        Self { term: Term::stdout(), board: Vec::new(), start: Instant::now() }
+        Self { screen: screen::Screen::default(), start: Instant::now() }
     }
 
     /// Whether lines can be drawn again.
     pub(super) fn is_live(&self) -> bool {
-        self.term.is_term()
+        self.screen.is_live()
     }
 
     /// Since the beginning.
@@ -41,10 +42,7 @@ impl Screen {
 
     /// A line that stays, above the board.
     pub(super) fn line(&mut self, text: &str) -> anyhow::Result<()> {
-        let board = std::mem::take(&mut self.board);
-        self.term.clear_last_lines(board.len())?;
-        self.term.write_line(text)?;
-        self.draw(board)
+        Ok(self.screen.line(text)?)
     }
 
     /// A line with the time since the beginning, which stays.
@@ -55,24 +53,17 @@ impl Screen {
 
     /// Draws the board over the one before.
     pub(super) fn draw(&mut self, lines: Vec<String>) -> anyhow::Result<()> {
-        let (rows, columns) = self.size();
-        self.term.clear_last_lines(self.board.len())?;
-        self.board = lines.into_iter().take(rows).collect();
-        for line in &self.board {
-            self.term.write_line(&truncate_str(line, columns, "…"))?;
-        }
-        Ok(())
+        Ok(self.screen.draw(lines)?)
     }
 
     /// Leaves the board where it is.
     pub(super) fn keep_board(&mut self) {
-        self.board.clear();
+        self.screen.keep();
     }
 
     /// The lines and columns that a board may have.
     pub(super) fn size(&self) -> (usize, usize) {
-        let (rows, columns) = self.term.size();
-        (usize::from(rows).saturating_sub(2), usize::from(columns))
+        self.screen.size()
     }
 
     /// Does some work, with a spinner while it lasts and a line when it is done.

@@ -2,23 +2,28 @@
 
 use std::{
     pin::pin,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
 use api::version::{OpenStackVersion, OpenStackVersionStatus};
 use futures::StreamExt;
+use jiff::Timestamp;
 use kube::{
     Api, Client,
     api::DynamicObject,
     runtime::{WatchStreamExt, watcher::watch_object},
+};
+use openstack_release_operator::cli::{
+    board,
+    view::{Objects, View},
 };
 use testbed::{Actors, Operator, actors, fixtures, wait};
 
 use super::{
     Args,
     admin::Administrator,
-    board::Board,
     events,
     ground::Ground,
     screen::{STUCK, Screen},
@@ -41,7 +46,8 @@ struct Stage {
     namespace: String,
     operator: Operator,
     administrator: Administrator,
-    board: Board,
+    /// What was shown last.
+    view: View,
     /// Of the real Keystone, once it is installed.
     users: Option<Users>,
     _actors: Actors,
@@ -70,8 +76,8 @@ impl Stage {
         let operator = ground.operator(args, &namespace, ground.bundle(OLD, RELEASES[0])?)?;
         let scripted = if args.real { "every other service operator" } else { "every service operator" };
         screen.line(&format!("    {scripted} is scripted: it reports ready after {} ms", args.delay_ms))?;
-        let (administrator, board, users) = (Administrator::default(), Board::default(), None);
-        Ok(Self { screen, ground, client, namespace, operator, administrator, board, users, _actors: actors })
+        let (administrator, view, users) = (Administrator::default(), View::default(), None);
+        Ok(Self { screen, ground, client, namespace, operator, administrator, view, users, _actors: actors })
     }
 
     async fn chapters(&mut self) -> anyhow::Result<()> {
@@ -102,7 +108,7 @@ impl Stage {
             self.ground.apply(fixtures::node_set(&self.namespace, node_set)).await?;
         }
         self.ground.apply(self.ground.control_plane(&self.namespace)).await?;
-        self.follow(false, |status| status.deployed_version.as_deref() == Some(OLD)).await?;
+        self.follow(|status| status.deployed_version.as_deref() == Some(OLD)).await?;
         let deployment = fixtures::deployment(&self.namespace, "edpm-install", NODE_SETS, &[]);
         self.ground.apply(deployment).await?;
         let kind = actors::resource(api::dataplane::NODE_SET);
@@ -136,11 +142,11 @@ impl Stage {
         self.screen.heading("The administrator asks for 1.0.1")?;
         let patch = format!(r#"{{"spec":{{"targetVersion":"{NEW}"}}}}"#);
         self.show(&["patch", "openstackversion", fixtures::NAME, "--type=merge", "--patch", &patch]).await?;
-        self.follow(true, |status| status.deployed_version.as_deref() == Some(NEW)).await
+        self.follow(|status| status.deployed_version.as_deref() == Some(NEW)).await
     }
 
     /// Shows what moves until `done`, and does what the administrator has to do.
-    async fn follow(&mut self, updating: bool, done: fn(&OpenStackVersionStatus) -> bool) -> anyhow::Result<()> {
+    async fn follow(&mut self, done: fn(&OpenStackVersionStatus) -> bool) -> anyhow::Result<()> {
         let api: Api<OpenStackVersion> = Api::namespaced(self.client.clone(), &self.namespace);
         let mut versions = pin!(watch_object(api, fixtures::NAME).default_backoff());
         let mut pulse = tokio::time::interval(PULSE);
@@ -148,13 +154,12 @@ impl Stage {
         loop {
             tokio::select! {
                 version = versions.next() => {
-                    let Some(status) = version.and_then(Result::ok).flatten().and_then(|version| version.status) else {
-                        continue;
-                    };
-                    let board = Board::read(&status, updating);
-                    if board != self.board {
+                    let Some(version) = version.and_then(Result::ok).flatten() else { continue };
+                    let view = self.look(&version)?;
+                    let Some(status) = version.status else { continue };
+                    if view != self.view {
                         progress = Instant::now();
-                        self.present(board)?;
+                        self.present(view)?;
                     }
                     if done(&status) {
                         self.screen.keep_board();
@@ -170,12 +175,21 @@ impl Stage {
         }
     }
 
-    fn present(&mut self, board: Board) -> anyhow::Result<()> {
-        let before = std::mem::replace(&mut self.board, board);
+    /// What `kubectl openstack status` would say.
+    fn look(&self, version: &OpenStackVersion) -> anyhow::Result<View> {
+        let version = serde_json::from_value(serde_json::to_value(version)?)?;
+        let objects = Objects { versions: vec![Arc::new(version)], ..Objects::default() };
+        let mut view = View::of(&self.namespace, &objects, &format!("-n {}", self.namespace)).unwrap_or_default();
+        view.remember(&self.view);
+        Ok(view)
+    }
+
+    fn present(&mut self, view: View) -> anyhow::Result<()> {
+        let before = std::mem::replace(&mut self.view, view);
         if self.screen.is_live() {
             return self.draw();
         }
-        for change in self.board.changes(&before) {
+        for change in board::changes(&self.view, &before) {
             self.screen.stamped(&change)?;
         }
         Ok(())
@@ -197,7 +211,8 @@ impl Stage {
     fn draw(&mut self) -> anyhow::Result<()> {
         let (rows, columns) = self.screen.size();
         let users = self.users.as_ref().map(|users| users.line().to_owned());
-        let board = self.board.render(rows.saturating_sub(usize::from(users.is_some())), columns);
+        let rows = rows.saturating_sub(usize::from(users.is_some()));
+        let board = board::fitted(&self.view, Timestamp::now(), rows, columns);
         self.screen.draw(users.into_iter().chain(board).collect())
     }
 

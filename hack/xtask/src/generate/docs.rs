@@ -1,4 +1,4 @@
-//! The reference tables in `README.md`, between markers: the steps and the services.
+//! The reference tables in `README.md`, between markers: the steps, the rights and the services.
 
 use anyhow::Context as _;
 use api::{
@@ -9,6 +9,7 @@ use api::{
 /// The text with its tables made anew.
 pub(super) fn with_tables(readme: &str) -> anyhow::Result<String> {
     let readme = replace(readme, "steps", &steps())?;
+    let readme = replace(&readme, "rights", &super::rbac::table()?)?;
     replace(&readme, "services", &services())
 }
 

@@ -1,58 +1,122 @@
-//! `manifests/operator/` and `manifests/kustomization.yaml`: how the operator is installed without OLM.
+//! `manifests/operator/`: how the operator runs where it is installed without OLM.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Files, NAMESPACE, OPERATOR, release::Release, yaml};
 
 pub(super) fn files(release: Option<&Release>) -> anyhow::Result<Files> {
-    let namespace = json!({
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
-    });
     let about = match release {
         Some(release) => format!("Brings version {} (manifests/releases/{0}.yaml).", release.version),
         None => "manifests/releases/ is empty: this Deployment brings no version.".to_owned(),
     };
+    let network =
+        "The operator talks to the API server and asks for names; it is asked for its metrics and its health.";
     Ok(Files::from([
-        ("operator/namespace.yaml".to_owned(), yaml("", &[namespace])?),
-        ("operator/deployment.yaml".to_owned(), yaml(&about, &[deployment(release)])?),
+        ("operator/namespace.yaml".to_owned(), yaml("", &[namespace()])?),
+        ("operator/deployment.yaml".to_owned(), yaml(&about, &[deployment(release), budget()])?),
+        ("operator/networkpolicy.yaml".to_owned(), yaml(network, &[network_policy()])?),
     ]))
 }
 
-/// Lists the files, so that `kubectl apply -k manifests` installs everything.
-pub(super) fn kustomization<'a>(files: impl Iterator<Item = &'a String>) -> anyhow::Result<String> {
-    let kustomization = json!({
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": files.collect::<Vec<_>>(),
-    });
-    yaml("`kubectl apply -k manifests` installs everything.", &[kustomization])
+/// Nothing runs in it that is not as confined as the operator.
+fn namespace() -> Value {
+    let level = |mode: &str| (format!("pod-security.kubernetes.io/{mode}"), json!("restricted"));
+    let labels: Map<String, Value> = ["enforce", "audit", "warn"].map(level).into_iter().collect();
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}})
 }
 
+fn labels() -> Value {
+    json!({"app.kubernetes.io/name": OPERATOR})
+}
+
+fn metadata() -> Value {
+    json!({"name": OPERATOR, "namespace": NAMESPACE, "labels": labels()})
+}
+
+/// Seconds between SIGTERM and SIGKILL: the longest call that may be under way takes 15, giving the Lease back 3.
+const GRACE: u32 = 20;
+
 fn deployment(release: Option<&Release>) -> Value {
-    let labels = json!({"app.kubernetes.io/name": OPERATOR});
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": OPERATOR, "namespace": NAMESPACE, "labels": labels},
+        "metadata": metadata(),
         "spec": {
             "replicas": 2,
-            "selector": {"matchLabels": labels},
+            // A new one runs before an old one goes: somebody can lead at any time.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "selector": {"matchLabels": labels()},
             "template": {
-                "metadata": {"labels": labels},
+                "metadata": {"labels": labels()},
                 "spec": {
                     "serviceAccountName": OPERATOR,
+                    "enableServiceLinks": false,
+                    "terminationGracePeriodSeconds": GRACE,
+                    // No priority class: clouds serve without the operator, so it pushes nothing of theirs out. It uses
+                    // less memory than it requests, and so it is not the first to go when a node runs short.
                     "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
-                    "topologySpreadConstraints": [{
-                        "maxSkew": 1,
-                        "topologyKey": "kubernetes.io/hostname",
-                        "whenUnsatisfiable": "ScheduleAnyway",
-                        "labelSelector": {"matchLabels": labels},
-                    }],
+                    "topologySpreadConstraints": [spread("kubernetes.io/hostname"), spread("topology.kubernetes.io/zone")],
                     "containers": [container(release)],
                 },
             },
+        },
+    })
+}
+
+/// Apart where there is a choice. One node is enough to run.
+fn spread(key: &str) -> Value {
+    json!({
+        "maxSkew": 1,
+        "topologyKey": key,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": labels()},
+        // In a rollout the new ones count among themselves.
+        "matchLabelKeys": ["pod-template-hash"],
+    })
+}
+
+/// One at a time goes when nodes are drained. One that does not run is in nobody's way.
+fn budget() -> Value {
+    json!({
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": metadata(),
+        "spec": {
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": labels()},
+        },
+    })
+}
+
+/// Where API servers listen, before and after the translation of their Service's address: of Kubernetes itself and k3s,
+/// of managed clusters, of minikube, of `MicroK8s`. No selector finds them, they are no pods.
+const API_SERVER: &[u16] = &[6443, 443, 8443, 16443];
+
+/// The DNS of the cluster; behind its Service some listen on 5353.
+const DNS: &[u16] = &[53, 5353];
+
+/// Probes and metrics.
+const HTTP: u16 = 8080;
+
+fn network_policy() -> Value {
+    let ports = |protocol: &str, ports: &[u16]| -> Vec<Value> {
+        ports.iter().map(|port| json!({"protocol": protocol, "port": port})).collect()
+    };
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(),
+        "spec": {
+            "podSelector": {"matchLabels": labels()},
+            "policyTypes": ["Ingress", "Egress"],
+            // Any pod of the cluster; whoever else watches it is not known here.
+            "ingress": [{"from": [{"namespaceSelector": {}}], "ports": ports("TCP", &[HTTP])}],
+            "egress": [
+                {"ports": ports("TCP", API_SERVER)},
+                {"ports": ports("UDP", DNS)},
+                {"ports": ports("TCP", DNS)},
+            ],
         },
     })
 }

@@ -49,7 +49,11 @@ pub(super) fn jobs(scene: &Scene<'_>, row: &Repository, status: &KeySetStatus, s
             if due > scene.world.now {
                 found.next = found.next.into_iter().chain([due]).min();
             } else {
-                let message = format!("{object} succeeded and no new keys came of it: {REMEDY}; {}", Then::Rotated);
+                let message = format!(
+                    "{object} succeeded and no new keys came of it: {REMEDY}, and who deletes or changes Secret/{}; {}",
+                    parts::staging(scene, row),
+                    Then::Rotated
+                );
                 found.jobs.push((name(job).to_owned(), message));
             }
         }

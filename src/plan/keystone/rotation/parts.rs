@@ -45,11 +45,6 @@ pub(super) fn jobs<'a>(scene: &'a Scene<'_>, component: &str) -> impl Iterator<I
     scene.world.own(&JOB).filter(move |job| objects::component(job) == Some(component))
 }
 
-/// The name of the `CronJob`, and of what belongs to it (seed 000).
-fn name(scene: &Scene<'_>, row: &Repository) -> String {
-    format!("{}-{}", scene.world.name(), rotate(row))
-}
-
 /// The name of the Secret for new sets.
 pub(super) fn staging(scene: &Scene<'_>, row: &Repository) -> String {
     format!("{}-rotation", (row.secret)(scene.world))
@@ -60,7 +55,7 @@ pub(super) fn actions(scene: &Scene<'_>, row: &Repository, spec: &KeystoneSpec) 
     if scene.target.course == Course::Idle {
         return (Vec::new(), None);
     }
-    let name = name(scene, row);
+    let name = row.rotation.of(scene.world.name());
     let mut parts = vec![
         (&ACCOUNT, Map::from_iter([("automountServiceAccountToken".to_owned(), json!(false))])),
         (&ROLE, Map::from_iter([("rules".to_owned(), rules(scene, row))])),
@@ -129,8 +124,6 @@ fn cron_job(scene: &Scene<'_>, row: &Repository, spec: &KeystoneSpec, place: &Pl
     crate::json::set(&mut pod, &["automountServiceAccountToken".into()], json!(true));
     let mut cron_job = json!({
         "schedule": schedule.cron,
-        // One that is due in the meantime is made up for.
-        "suspend": schedule.suspend || !at_rest(scene),
         "startingDeadlineSeconds": LATE,
         "concurrencyPolicy": "Forbid",
         "successfulJobsHistoryLimit": HISTORY,
@@ -146,10 +139,27 @@ fn cron_job(scene: &Scene<'_>, row: &Repository, spec: &KeystoneSpec, place: &Pl
             },
         },
     });
+    if schedule.suspend || !at_rest(scene) {
+        // Or else it is nobody's, and a person may set it. A rotation that is due in the meantime is made up for.
+        crate::json::set(&mut cron_job, &["suspend".into()], json!(true));
+    }
     if let Some(zone) = schedule.zone.filter(|zone| !zone.is_empty()) {
         crate::json::set(&mut cron_job, &["timeZone".into()], json!(zone));
     }
     cron_job
+}
+
+/// Who wants no rotation to begin by itself, if somebody does.
+pub(super) fn suspended(scene: &Scene<'_>, row: &Repository, spec: &KeystoneSpec) -> Option<String> {
+    let name = row.rotation.of(scene.world.name());
+    let live = scene.world.object(&CRON_JOB, &name)?;
+    let suspended = objects::field(live, "spec.suspend").and_then(Value::as_bool) == Some(true);
+    let field = if (row.schedule)(spec).suspend {
+        format!("{}.suspend", row.section)
+    } else {
+        format!("spec.suspend of CronJob/{name}, which somebody set,")
+    };
+    (suspended && at_rest(scene)).then(|| format!("those for {} by hand only: {field} is true", row.id))
 }
 
 /// The pod of a Job about keys.

@@ -7,6 +7,10 @@ import os
 import sys
 
 OPTIONS = "/run/keystone-operator/database.cnf"
+# What serves, as opposed to Jobs, which look for themselves.
+SERVER = "uwsgi"
+# The password, the user or the schema is not what it should be: that does not pass by itself.
+REFUSALS = (1044, 1045, 1049)
 
 
 def options(env):
@@ -30,8 +34,29 @@ def connection(env):
     return address
 
 
+def refusal(env):
+    """What the database says when it does not let us in."""
+    import pymysql
+
+    try:
+        pymysql.connect(read_default_file=OPTIONS, database=env["DB_NAME"], connect_timeout=5).close()
+    except Exception as error:
+        # One that is away comes back; the server finds out about anything else.
+        return str(error) if error.args and error.args[0] in REFUSALS else None
+    return None
+
+
 if __name__ == "__main__":
     with open(os.open(OPTIONS, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(options(os.environ))
+    said = sys.argv[1] == SERVER and refusal(os.environ)
+    if said:
+        # The operator reads it there. The container starts again, with the password that the Secret has then.
+        with open("/dev/termination-log", "w", encoding="utf-8") as file:
+            file.write(said)
+        sys.exit(said)
+    # What the configuration names lies beside this file.
+    paths = [os.path.dirname(os.path.abspath(__file__)), os.environ.get("PYTHONPATH")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     os.environ["OS_DATABASE__CONNECTION"] = connection(os.environ)
     os.execvp(sys.argv[1], sys.argv[1:])

@@ -215,6 +215,31 @@ fn a_users_own_suspend_stays() {
     sim.image(NEW).settle();
     assert_eq!(suspended(&sim, "keystone-credential-rotate"), true);
     assert_eq!(suspended(&sim, "keystone-fernet-rotate"), false);
+    let (rotates, message) = sim.condition("KeysRotate");
+    assert!(rotates && message.contains("those for credential by hand only: spec.credentialKeys.suspend"), "{message}");
+}
+
+#[test]
+fn who_suspends_the_cron_job_itself_is_heard_too() {
+    let mut sim = Sim::installed(OLD);
+    let suspend = |sim: &mut Sim, name: &str, value: bool| {
+        sim.edit("CronJob", name, |live| live["spec"]["suspend"] = json!(value));
+    };
+    let suspended = |sim: &Sim, name: &str| sim.find("CronJob", name).unwrap().data["spec"]["suspend"].clone();
+    sim.suspended.push("keystone-fernet-rotate".into());
+    suspend(&mut sim, "keystone-fernet-rotate", true);
+    sim.settle();
+    assert_eq!(suspended(&sim, "keystone-fernet-rotate"), true);
+    let (rotates, message) = sim.condition("KeysRotate");
+    assert!(rotates && message.contains("CronJob/keystone-fernet-rotate, which somebody set"), "{message}");
+    sim.image(NEW).settle();
+    assert_eq!(suspended(&sim, "keystone-fernet-rotate"), true, "an upgrade is no reason to forget it");
+    assert_eq!(suspended(&sim, "keystone-credential-rotate"), false);
+    // What the spec says is not undone below it.
+    sim.spec(|spec| spec.credential_keys.suspend = true).settle();
+    suspend(&mut sim, "keystone-credential-rotate", false);
+    sim.settle();
+    assert_eq!(suspended(&sim, "keystone-credential-rotate"), true);
 }
 
 #[rstest]

@@ -48,6 +48,8 @@ pub struct Sim {
     pub notes: Vec<String>,
     /// The Jobs that ran to their end, in order.
     pub ran: Vec<String>,
+    /// The `CronJobs` that a person has suspended: it holds where the operator says nothing about it.
+    pub suspended: Vec<String>,
     /// The keys that each pod sees: by pod and Secret.
     pub seen: BTreeMap<(String, String), Keys>,
 }
@@ -89,6 +91,7 @@ impl Sim {
             uids: 0,
             notes: Vec::new(),
             ran: Vec::new(),
+            suspended: Vec::new(),
             seen: BTreeMap::new(),
         }
     }
@@ -182,6 +185,9 @@ impl Sim {
         }
         let mut new = object.clone();
         normalize(&mut new);
+        if kind == "CronJob" && json::get(&new, "spec.suspend").is_none() {
+            json::set(&mut new, &json::keys("spec.suspend"), json!(self.suspended.contains(&name)));
+        }
         self.uids += 1;
         json::set(&mut new, &json::keys("metadata.resourceVersion"), json!(self.uids.to_string()));
         let mut generation = 1;

@@ -219,3 +219,44 @@ fn a_pod_that_never_ends_is_said_after_its_grace(#[values(Strategy::Online, Stra
     assert_eq!(sim.world.keystone.status.installed_image.as_deref(), Some(NEW));
     assert!(!sim.condition("Degraded").0);
 }
+
+/// One that admission did not look at.
+#[test]
+fn a_name_that_is_too_long_for_a_cron_job_is_said() {
+    let mut sim = Sim::installed(OLD);
+    let error = "CronJob.batch is invalid: metadata.name: must be no more than 52 characters";
+    sim.world.failures.insert("CronJob/keystone-credential-rotate".into(), error.into());
+    sim.pass();
+    let (degraded, message) = sim.condition("Degraded");
+    assert!(degraded && message.contains("CronJob/keystone-credential-rotate cannot be written"), "{message}");
+    assert!(message.contains("52 characters") && !sim.condition("Ready").0, "{message}");
+}
+
+#[rstest]
+#[case::between_two_tries(json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}))]
+#[case::at_the_next_one(json!({"running": {}}))]
+fn a_pod_that_the_database_does_not_let_in_is_explained_before_the_deadline(#[case] state: serde_json::Value) {
+    let mut sim = Sim::installed(OLD);
+    sim.image(NEW).until("RollingUpdate");
+    sim.pass();
+    sim.cluster();
+    let new = |sim: &Sim| {
+        let image = |name: &String| sim.find("Pod", name).unwrap().data["spec"]["containers"][0]["image"] == NEW;
+        sim.servers().into_iter().find(image)
+    };
+    let pod = new(&sim).unwrap();
+    let ended = json!({"terminated": {"message": "(1045, \"Access denied for user 'keystone'\")"}});
+    let status =
+        json!({"phase": "Running", "containerStatuses": [{"state": state, "lastState": ended, "ready": false}]});
+    sim.edit("Pod", &pod, |live| live["status"] = status.clone());
+    sim.pass();
+    let (degraded, message) = sim.condition("Degraded");
+    assert!(degraded && message.contains(&format!("Pod/{pod}: (1045,")), "{message}");
+    assert!(message.contains("spec.database.secretRef"), "{message}");
+    // It gets in with the password that is right: nobody has to do more.
+    let status = json!({"phase": "Running", "podIP": "10.0.0.9", "conditions": [{"type": "Ready", "status": "True"}],
+        "containerStatuses": [{"state": {"running": {}}, "lastState": ended, "ready": true}]});
+    sim.edit("Pod", &pod, |live| live["status"] = status.clone());
+    sim.settle();
+    assert!(!sim.condition("Degraded").0 && sim.condition("Ready").0, "{:?}", sim.condition("Degraded"));
+}

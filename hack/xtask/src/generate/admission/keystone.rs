@@ -1,6 +1,9 @@
 //! What a `Keystone` may ask for, whatever is installed.
 
-use api::{keystone::GROUP, release::RELEASE_PATTERN};
+use api::{
+    keystone::{GROUP, names},
+    release::RELEASE_PATTERN,
+};
 
 use super::{
     cel,
@@ -47,7 +50,8 @@ pub(super) fn spec() -> Policy {
         siblings: None,
         conditions: vec![Named::new("spec-changes", cel::spec_changes())],
         variables,
-        rules: [image_rules(), pod_rules(), vec![cron::rule("fernet"), cron::rule("credentialKeys")]].concat(),
+        rules: [name_rules(), image_rules(), pod_rules(), vec![cron::rule("fernet"), cron::rule("credentialKeys")]]
+            .concat(),
         action: Action::Deny,
     }
 }
@@ -75,6 +79,30 @@ fn image_variables() -> Vec<Named> {
 
 fn rule(expression: impl Into<String>, fallback: &'static str, message: impl Into<String>) -> Rule {
     Rule { expression: expression.into(), fallback, message_expression: message.into(), reason: "Invalid" }
+}
+
+/// Of new objects only: nobody can rename one.
+fn name_rules() -> Vec<Rule> {
+    let (name, tightest) = ("object.metadata.name", names::tightest());
+    let (most, kind, suffix, max) = (tightest.room(), tightest.kind, tightest.suffix, tightest.max);
+    vec![
+        rule(
+            format!("oldObject != null || size({name}) <= {most}"),
+            "metadata.name: too long",
+            format!(
+                "'metadata.name: \"' + {name} + '\" has ' + string(size({name})) + ' characters and at most {most} are '\n\
+                 + 'possible: {kind}/<name>{suffix} may have {max}; choose a shorter name'"
+            ),
+        ),
+        rule(
+            format!("oldObject != null || {name}.matches({})", cel::text(names::PATTERN)),
+            "metadata.name: not the name of a Service",
+            format!(
+                "'metadata.name: \"' + {name} + '\" cannot be the name of its Service: only small letters, digits and -, '\n\
+                 + 'beginning with a letter and ending with none of -'"
+            ),
+        ),
+    ]
 }
 
 fn image_rules() -> Vec<Rule> {

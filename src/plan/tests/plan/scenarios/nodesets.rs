@@ -112,6 +112,9 @@ fn every_nodeset_counts() {
     sim.settle();
     let (_, message) = step(&sim, StepName::OvnDataplane);
     assert!(message.contains("NodeSet/b") && !message.contains("NodeSet/a"), "{message}");
+    // Programs need not read the message.
+    let step = sim.update().steps.iter().find(|step| step.name == StepName::OvnDataplane).unwrap();
+    assert_eq!(step.node_sets, ["b"]);
 }
 
 #[test]

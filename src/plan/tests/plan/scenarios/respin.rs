@@ -21,7 +21,9 @@ fn hash_asked_for(sim: &Sim) -> String {
     let (status, reason, message) = sim.condition("ImageSetConfirmed");
     assert_eq!((status, reason.as_str()), (Status::False, "ImageSetChanged"));
     assert!(message.contains("glanceAPIImage, mariadbImage"), "{message}");
-    message.rsplit(' ').next().unwrap().to_owned()
+    let hash = message.rsplit(' ').next().unwrap();
+    assert_eq!(sim.status().unconfirmed_image_set.as_deref(), Some(hash));
+    hash.to_owned()
 }
 
 #[test]
@@ -49,6 +51,7 @@ fn a_respin_is_held_then_confirmed_then_applied_in_order() {
     sim.finish();
     assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), "respun.io/glanceapiimage:1.0.0");
     assert_eq!(sim.condition("ImageSetConfirmed").0, Status::True);
+    assert_eq!(sim.status().unconfirmed_image_set, None);
     sim.spec().update.confirm_image_set = None;
     sim.settle();
     assert!(sim.status().update.is_none());

@@ -1,0 +1,136 @@
+//! How cost grows with the number of clouds: all of them idle, then all of them updated at once.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
+
+use anyhow::Context;
+use api::{service, step::StepName};
+use comfy_table::{Table, presets};
+use testbed::{
+    Release,
+    cluster::{User, Write},
+};
+
+use super::Bench;
+
+/// How long nothing happens while the work of an idle operator is measured.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// One size.
+struct Row {
+    clouds: usize,
+    memory: f64,
+    peak: f64,
+    /// CPU milliseconds in a second.
+    idle_cpu: f64,
+    idle_writes: usize,
+    start: Duration,
+    wall: Duration,
+    cpu: f64,
+    /// Of the cloud that was written most often.
+    writes: usize,
+    out_of_order: usize,
+}
+
+const HEADER: [&str; 9] = [
+    "clouds",
+    "memory idle, after updating all (MiB)",
+    "idle: CPU ms/s",
+    "idle: writes",
+    "restart, all reported (s)",
+    "all updated at once (s)",
+    "CPU ms per update",
+    "writes per update, at most",
+    "updates out of order",
+];
+
+const BUDGETS: [&str; 9] = ["", "25 / 60 / 250 with 1 / 100 / 1,000", "1", "0", "", "", "", "45", "0"];
+
+/// Measures one size after the other, on the same cluster.
+pub(super) async fn measure(bench: &mut Bench, sizes: &[usize]) -> anyhow::Result<Table> {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(HEADER);
+    for (index, size) in sizes.iter().enumerate() {
+        eprintln!("{size} clouds");
+        bench.install(*size).await?;
+        // Two versions later than those of the sizes before: one that is available, one to go to.
+        let version = format!("1.1.{index}");
+        let row = one_size(bench, *size, &Release::named("1.0.0")?.with_version(&version)).await?;
+        table.add_row(row.cells());
+    }
+    table.add_row(BUDGETS);
+    Ok(table)
+}
+
+async fn one_size(bench: &mut Bench, clouds: usize, release: &Release) -> anyhow::Result<Row> {
+    let started = std::time::Instant::now();
+    bench.operator.restart_with(release).await?;
+    bench.available(&release.version, clouds).await?;
+    let start = started.elapsed();
+    bench.quiet().await?;
+
+    let before = (bench.operator.usage()?, bench.writes()?);
+    tokio::time::sleep(IDLE).await;
+    let idle = (bench.operator.usage()?, bench.writes()?);
+
+    let cost = bench.update(&release.version, clouds).await?;
+    let writes = bench.cluster.writes(User::Operator)?;
+    let own = writes.get(idle.1..).context("the audit log is shorter than before")?;
+    Ok(Row {
+        clouds,
+        memory: idle.0.memory_mib,
+        peak: bench.operator.usage()?.memory_mib,
+        idle_cpu: (idle.0.cpu_seconds - before.0.cpu_seconds) * 1000.0 / IDLE.as_secs_f64(),
+        idle_writes: idle.1 - before.1,
+        start,
+        wall: cost.wall,
+        cpu: cost.cpu,
+        writes: most_written(own),
+        out_of_order: out_of_order(own),
+    })
+}
+
+/// How often the cloud was written that was written most often.
+fn most_written(writes: &[Write]) -> usize {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for write in writes.iter().filter(|write| write.resource != "leases") {
+        *counts.entry(&write.namespace).or_default() += 1;
+    }
+    counts.into_values().max().unwrap_or_default()
+}
+
+/// In how many clouds an object of a step was written after one of a later step.
+fn out_of_order(writes: &[Write]) -> usize {
+    let steps: BTreeMap<&str, StepName> =
+        service::SERVICES.iter().map(|service| (service.kind.plural, service.step)).collect();
+    let mut reached: HashMap<&str, StepName> = HashMap::new();
+    let mut wrong = HashSet::new();
+    for write in writes.iter().filter(|write| write.subresource.is_empty()) {
+        let Some(step) = steps.get(write.resource.as_str()) else { continue };
+        let latest = reached.entry(&write.namespace).or_insert(*step);
+        if step < latest {
+            wrong.insert(&write.namespace);
+        }
+        *latest = (*latest).max(*step);
+    }
+    wrong.len()
+}
+
+impl Row {
+    #[allow(clippy::cast_precision_loss, reason = "numbers of clouds are small")]
+    fn cells(&self) -> [String; 9] {
+        [
+            self.clouds.to_string(),
+            format!("{:.0}, {:.0}", self.memory, self.peak),
+            format!("{:.1}", self.idle_cpu),
+            self.idle_writes.to_string(),
+            format!("{:.1}", self.start.as_secs_f64()),
+            format!("{:.1}", self.wall.as_secs_f64()),
+            format!("{:.0}", self.cpu * 1000.0 / self.clouds as f64),
+            self.writes.to_string(),
+            self.out_of_order.to_string(),
+        ]
+    }
+}

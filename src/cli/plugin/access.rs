@@ -1,0 +1,147 @@
+//! Which API server, which namespace, and what is there.
+
+use std::{collections::BTreeMap, collections::BTreeSet, path::PathBuf, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use api::{DynamicObject, dataplane::DEPLOYMENT, keystone::KEYSTONE, service::Kind};
+use kube::{
+    Api, Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+use crate::{
+    cli::view::{Objects, View},
+    client,
+    controllers::{CONTROL_PLANE, VERSION},
+    engine::{self, Cache, Observed, Seen, Watched},
+};
+
+/// The flags that every kubectl user knows.
+#[derive(Debug, clap::Args)]
+pub(super) struct Reach {
+    /// The namespace of the cloud; that of the context when absent.
+    #[arg(long, short, global = true)]
+    namespace: Option<String>,
+    /// The context of the kubeconfig.
+    #[arg(long, global = true)]
+    context: Option<String>,
+    /// The kubeconfig.
+    #[arg(long, global = true, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+}
+
+/// A connection to the API server.
+#[derive(Clone)]
+pub(super) struct Access {
+    pub(super) client: Client,
+    pub(super) namespace: String,
+    /// What kubectl needs beside the namespace.
+    flags: String,
+}
+
+/// One namespace, or all of them.
+pub(super) type Scope = Option<String>;
+
+impl Access {
+    pub(super) async fn new(reach: &Reach) -> anyhow::Result<Self> {
+        let options = KubeConfigOptions { context: reach.context.clone(), ..KubeConfigOptions::default() };
+        let config = match &reach.kubeconfig {
+            Some(path) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?,
+            None if reach.context.is_some() => Config::from_kubeconfig(&options).await?,
+            None => Config::infer().await.context("no kubeconfig and no cluster found; set KUBECONFIG")?,
+        };
+        let namespace = reach.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let context = reach.context.iter().map(|context| format!(" --context {context}"));
+        let kubeconfig = reach.kubeconfig.iter().map(|path| format!(" --kubeconfig {}", path.display()));
+        let flags = context.chain(kubeconfig).collect();
+        Ok(Self { client: client::connect_with(config)?, namespace, flags })
+    }
+
+    /// The flags of kubectl that lead to a namespace.
+    pub(super) fn flags(&self, namespace: &str) -> String {
+        format!("-n {namespace}{}", self.flags)
+    }
+
+    /// The scope of a command that may be about all namespaces.
+    pub(super) fn scope(&self, all: bool) -> Scope {
+        (!all).then(|| self.namespace.clone())
+    }
+
+    /// Reads once. Without the kind that says everything, there is nothing to show.
+    pub(super) async fn read(&self, scope: &Scope) -> anyhow::Result<Cache> {
+        let cache = engine::read_readable(&self.client, &kinds(), scope.as_deref()).await;
+        match cache.seen(&VERSION) {
+            Seen::Unreadable(reason) => bail!("kind {} cannot be read: {reason}", VERSION.kind),
+            Seen::Absent => bail!("kind {} is not installed on this cluster: install the operator", VERSION.kind),
+            Seen::Pending | Seen::Synced => Ok(cache),
+        }
+    }
+
+    /// The same, from now on.
+    pub(super) fn observe(&self, scope: Scope) -> Observed {
+        Observed::new(self.client.clone(), kinds(), scope)
+    }
+
+    /// The clouds, by namespace. A scope of one namespace that has none is an error.
+    pub(super) fn views(&self, cache: &Cache) -> Vec<View> {
+        let view = |namespace: &String| View::of(namespace, &objects(cache, namespace), &self.flags(namespace));
+        namespaces(cache).iter().filter_map(view).collect()
+    }
+
+    /// The cloud of the namespace.
+    pub(super) async fn view(&self) -> anyhow::Result<View> {
+        let cache = self.read(&self.scope(false)).await?;
+        self.views(&cache).into_iter().next().with_context(|| self.no_cloud())
+    }
+
+    /// The `OpenStackVersion` of the namespace.
+    pub(super) async fn version(&self) -> anyhow::Result<Arc<DynamicObject>> {
+        let cache = self.read(&self.scope(false)).await?;
+        let name = self.views(&cache).into_iter().next().map(|view| view.name);
+        let found = name.and_then(|name| cache.object(&VERSION, &self.namespace, &name));
+        found.with_context(|| self.no_cloud())
+    }
+
+    pub(super) fn no_cloud(&self) -> String {
+        format!(
+            "namespace {} has no OpenStackVersion; name another one with -n, or see all clouds with \
+             \"kubectl openstack status -A\"",
+            self.namespace
+        )
+    }
+
+    /// The `OpenStackVersion`s of the namespace.
+    pub(super) fn versions(&self) -> Api<DynamicObject> {
+        engine::api_of(&self.client, &VERSION, Some(&self.namespace))
+    }
+}
+
+fn kinds() -> Vec<Watched> {
+    [VERSION, CONTROL_PLANE, KEYSTONE, DEPLOYMENT].map(|kind| Watched { kind, label: None }).into()
+}
+
+/// Whether every kind has answered, one way or another.
+pub(super) fn is_ready(cache: &Cache) -> bool {
+    cache.is_ready(kinds().into_iter().map(|watched| watched.kind))
+}
+
+/// The namespaces with a cloud in them, in order.
+pub(super) fn namespaces(cache: &Cache) -> BTreeSet<String> {
+    [VERSION, CONTROL_PLANE].iter().flat_map(|kind| cache.namespaces(kind)).collect()
+}
+
+/// The objects of a namespace.
+pub(super) fn objects(cache: &Cache, namespace: &str) -> Objects {
+    let of = |kind: &Kind| cache.objects(kind, namespace);
+    let unreadable = |kind: Kind| match cache.seen(&kind) {
+        Seen::Unreadable(reason) => Some((kind.kind.to_owned(), reason)),
+        _ => None,
+    };
+    Objects {
+        versions: of(&VERSION),
+        control_planes: of(&CONTROL_PLANE),
+        keystones: of(&KEYSTONE),
+        deployments: of(&DEPLOYMENT),
+        unreadable: kinds().into_iter().filter_map(|watched| unreadable(watched.kind)).collect::<BTreeMap<_, _>>(),
+    }
+}

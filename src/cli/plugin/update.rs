@@ -1,0 +1,83 @@
+//! `update`: begins an update.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use anyhow::bail;
+use serde_json::json;
+
+use super::{
+    Ended,
+    access::Access,
+    follow::{Until, follow},
+    plan,
+    write::{Mode, merge, show},
+};
+use crate::cli::{board, output::Output, plan as preview};
+
+/// Flags of `update`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The version to move to; the available one when absent.
+    version: Option<String>,
+    /// Do not ask.
+    #[arg(long, short)]
+    yes: bool,
+    /// Go on showing what changes until the version is deployed.
+    #[arg(long, short)]
+    watch: bool,
+}
+
+pub(super) async fn run(access: Access, args: &Args) -> anyhow::Result<Ended> {
+    let view = access.view().await?;
+    let (_, plan) = plan::of(&access, args.version.as_deref()).await?;
+    let (name, target) = (&view.name, plan.to.clone());
+    let asked = view.target_version.as_ref() == Some(&target) && plan.refusal.is_none();
+    if asked && view.is_done() {
+        println!("{target} is deployed already");
+        return Ok(Ended::Done);
+    }
+    if asked {
+        println!("{target} is the target already");
+    } else {
+        print!("{}", preview::table(&plan));
+        let patch = json!({"spec": {"targetVersion": target}});
+        let (_, warnings) = merge(&access, name, &patch, Mode::DryRun).await?;
+        show(&warnings);
+        if let Some(refusal) = &plan.refusal {
+            bail!("{refusal}");
+        }
+        agreed(args.yes, &format!("Update {}/{name} to {target}?", access.namespace))?;
+        merge(&access, name, &patch, Mode::Write).await?;
+        println!("openstackversion.core.openstack.org/{name}: spec.targetVersion is {target}");
+    }
+    if args.watch {
+        let scope = access.scope(false);
+        return follow(access, scope, Until::Deployed(target), None, Output::Table).await;
+    }
+    println!("kubectl openstack status --watch {}", access.flags(&access.namespace));
+    Ok(Ended::Done)
+}
+
+/// Asks, unless the answer was given; nobody to ask means no.
+pub(super) fn agreed(yes: bool, question: &str) -> anyhow::Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        bail!("nothing was written: there is no terminal to ask; say --yes");
+    }
+    print!("{question} [y/N] ");
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    bail!("nothing was written")
+}
+
+/// What is next for a cloud, as text.
+pub(super) fn next(view: &crate::cli::view::View) -> String {
+    let lines = board::next(view);
+    if lines.is_empty() { String::new() } else { lines.join("\n") + "\n" }
+}

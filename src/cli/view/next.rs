@@ -1,0 +1,285 @@
+//! What to do next: the very command, from what the status says in fields and reasons. No message is ever parsed.
+
+use api::{
+    DynamicObject, annotation,
+    condition::{Reason, Status},
+    dataplane::DEPLOYMENT,
+    keystone::RETRY,
+    step::{MINOR_UPDATE, Scope},
+    version::StepState,
+};
+use plan::json;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    Objects, State, Step, View, items,
+    read::{Condition, Version},
+    texts,
+};
+
+/// What kind of thing is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::Display)]
+pub enum Action {
+    /// Look whether the operator runs, should it not report in a moment.
+    CheckOperator,
+    /// Create a control plane.
+    CreateControlPlane,
+    /// Let the update go on.
+    Resume,
+    /// Set another target.
+    Retarget,
+    /// Keep the custom images for the new target, on purpose.
+    KeepCustomImages,
+    /// Remove the custom images that were made for another version.
+    ClearCustomImages,
+    /// Accept other images of a version that is in use.
+    ConfirmImages,
+    /// Deploy nodesets.
+    Deploy,
+    /// Correct what the message names.
+    Correct,
+    /// Try a step of Keystone again.
+    RetryKeystone,
+    /// Rotate keys again.
+    RotateKeys,
+    /// Nothing: what was asked for is under way.
+    Wait,
+    /// Update, if you wish.
+    Update,
+}
+
+impl Action {
+    /// Whether something stands still until it is done.
+    pub fn is_urgent(self) -> bool {
+        !matches!(self, Self::CheckOperator | Self::Wait | Self::Update)
+    }
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Next {
+    /// What kind of thing it is.
+    pub action: Action,
+    /// Why.
+    pub message: String,
+    /// The command that does it; absent when only a person can know.
+    pub command: Option<String>,
+}
+
+impl Next {
+    fn new(action: Action, message: impl Into<String>, command: impl Into<Option<String>>) -> Self {
+        Self { action, message: message.into(), command: command.into() }
+    }
+}
+
+/// What every answer is made of.
+struct Case<'a> {
+    view: &'a View,
+    version: &'a Version<'a>,
+    objects: &'a Objects,
+    flags: &'a str,
+}
+
+/// What to do, the most urgent first.
+pub(super) fn of(view: &View, version: &Version<'_>, objects: &Objects, flags: &str) -> Vec<Next> {
+    let case = Case { view, version, objects, flags };
+    let conditions = version.conditions();
+    let mut next: Vec<Next> = case.unreported().into_iter().collect();
+    next.extend(conditions.iter().flat_map(|condition| case.refused(condition)));
+    next.extend(case.frontier());
+    next.extend(objects.keystones.iter().flat_map(|keystone| case.keystone(keystone)));
+    next.extend(case.available(&conditions));
+    next
+}
+
+impl Case<'_> {
+    /// A command of this plugin.
+    fn ours(&self, arguments: &str) -> String {
+        format!("kubectl openstack {arguments} {}", self.flags)
+    }
+
+    /// A command of kubectl.
+    fn kubectl(&self, arguments: &str) -> String {
+        format!("kubectl {} {arguments}", self.flags)
+    }
+
+    fn merge(&self, patch: &Value) -> String {
+        self.kubectl(&format!("patch openstackversion {} --type merge -p '{patch}'", self.view.name))
+    }
+
+    fn unreported(&self) -> Option<Next> {
+        match self.view.state {
+            State::Unreported => {
+                let text =
+                    "the operator has not reported on this cloud as it is now; should that last, look whether it runs";
+                Some(Next::new(Action::CheckOperator, text, CHECK_OPERATOR.to_owned()))
+            }
+            State::Empty => {
+                let text = format!("create an OpenStackControlPlane of the name {}", self.view.name);
+                Some(Next::new(Action::CreateControlPlane, text, None))
+            }
+            _ => None,
+        }
+    }
+
+    /// What is refused, and what it takes to be accepted.
+    fn refused(&self, condition: &Condition<'_>) -> Vec<Next> {
+        let wrong = condition.status == Some(Status::False);
+        let Some(reason) = condition.reason.filter(|_| wrong && self.view.observed) else { return Vec::new() };
+        let message = condition.message();
+        let retarget = |version: Option<String>| {
+            let command = version.map(|version| self.ours(&format!("update {version}")));
+            vec![Next::new(Action::Retarget, message.clone(), command)]
+        };
+        match (condition.type_, reason) {
+            ("TargetVersionValid", Reason::UnknownVersion) => retarget(self.view.available_version.clone()),
+            ("TargetVersionValid", Reason::RollbackNotSupported) => retarget(self.view.deployed_version.clone()),
+            ("TargetVersionValid", Reason::NotRevertible) => {
+                retarget(self.view.update.as_ref().map(|update| update.to.clone()))
+            }
+            ("TargetVersionValid", Reason::CustomImagesUnchanged) => self.custom_images(&message),
+            ("ImageSetConfirmed", Reason::ImageSetChanged) => {
+                let hash = self.version.status_text("unconfirmedImageSet");
+                let command = hash.map(|hash| self.merge(&json!({"spec": {"update": {"confirmImageSet": hash}}})));
+                vec![Next::new(Action::ConfirmImages, message, command)]
+            }
+            ("CustomImagesValid", Reason::InvalidCustomImage)
+            | ("Initialized", Reason::InvalidSpec)
+            | ("UpdateOptionsValid", _) => {
+                let edit = self.kubectl(&format!("edit openstackversion {}", self.view.name));
+                vec![Next::new(Action::Correct, message, edit)]
+            }
+            _ if condition.is_error() && condition.type_ != api::condition::READY => {
+                vec![Next::new(Action::Correct, message, None)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Two ways: only a person knows whether the images fit the new version.
+    fn custom_images(&self, message: &str) -> Vec<Next> {
+        let fields = self.version.spec("customContainerImages").and_then(Value::as_object);
+        let clear: Vec<String> =
+            fields.into_iter().flat_map(|fields| fields.keys()).map(|field| format!("--clear {field}")).collect();
+        let clear = self.ours(&format!("hotfix {}", clear.join(" ")));
+        let (name, annotation) = (&self.view.name, annotation::SKIP_CUSTOM_IMAGES);
+        let keep = self.kubectl(&format!("annotate openstackversion {name} {annotation}="));
+        vec![
+            Next::new(Action::ClearCustomImages, message, clear),
+            Next::new(Action::KeepCustomImages, "or keep the custom images on purpose", keep),
+        ]
+    }
+
+    /// What the step at hand waits for.
+    fn frontier(&self) -> Option<Next> {
+        let step = self.view.update.as_ref()?.frontier()?;
+        match step.known()? {
+            StepState::Held => {
+                let text = format!("step {}: {}", step.name, step.message);
+                Some(Next::new(Action::Resume, text, self.ours("resume")))
+            }
+            StepState::Waiting if !step.node_sets.is_empty() => Some(self.deploy(step)),
+            StepState::Waiting => {
+                Some(Next::new(Action::Correct, format!("step {}: {}", step.name, step.message), None))
+            }
+            _ => None,
+        }
+    }
+
+    /// The deployment that the step asks for, unless it runs already.
+    fn deploy(&self, step: &Step) -> Next {
+        let scope = MINOR_UPDATE.iter().find(|row| row.name.to_string() == step.name).map(|row| row.scope);
+        let Some(Scope::NodeSetsRunning { deploy, .. } | Scope::NodeSets { deploy }) = scope else {
+            return Next::new(Action::Correct, step.message.clone(), None);
+        };
+        let since = self.view.update.as_ref().and_then(|update| update.started_at);
+        let covers = |deployment: &&DynamicObject| {
+            let chosen = texts(&deployment.data, "spec.servicesOverride");
+            let node_sets = texts(&deployment.data, "spec.nodeSets");
+            let created = deployment.metadata.creation_timestamp.as_ref().map(|time| time.0);
+            (chosen.is_empty() || chosen.iter().any(|service| service == deploy))
+                && step.node_sets.iter().all(|name| node_sets.contains(name))
+                && created >= since
+        };
+        let mut running = self.objects.deployments.iter().map(AsRef::as_ref).filter(covers).filter(|found| runs(found));
+        if let Some(running) = running.next() {
+            let name = running.metadata.name.as_deref().unwrap_or_default();
+            let watch = self.kubectl(&format!("get {} {name} --watch", DEPLOYMENT.plural));
+            return Next::new(Action::Wait, format!("{}/{name} is under way", DEPLOYMENT.kind), watch);
+        }
+        let message = format!("step {}: deploy {} with [{deploy}]", step.name, step.node_sets.join(", "));
+        Next::new(Action::Deploy, message, self.deployment(step, deploy))
+    }
+
+    fn deployment(&self, step: &Step, deploy: &str) -> String {
+        let to = self.view.update.as_ref().map(|update| update.to.replace('.', "-")).unwrap_or_default();
+        let name = self.unused(&format!("{}-{}", step.name, to.to_lowercase()));
+        format!(
+            "kubectl {} create -f - <<EOF\n\
+             apiVersion: {}\n\
+             kind: {}\n\
+             metadata:\n  name: {name}\n\
+             spec:\n  nodeSets: [{}]\n  servicesOverride: [{deploy}]\n\
+             EOF",
+            self.flags,
+            DEPLOYMENT.api_version(),
+            DEPLOYMENT.kind,
+            step.node_sets.join(", "),
+        )
+    }
+
+    /// A deployment runs once: one that failed needs another, of another name.
+    fn unused(&self, name: &str) -> String {
+        let taken =
+            |name: &str| self.objects.deployments.iter().any(|found| found.metadata.name.as_deref() == Some(name));
+        let numbered = std::iter::once(name.to_owned()).chain((2_u32..).map(|number| format!("{name}-{number}")));
+        numbered.into_iter().find(|name| !taken(name)).unwrap_or_default()
+    }
+
+    /// A step that stopped, and rotations that brought nothing.
+    fn keystone(&self, object: &DynamicObject) -> Vec<Next> {
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let Some(keystone) = self.view.keystone.iter().find(|keystone| keystone.name == name) else {
+            return Vec::new();
+        };
+        let retry = keystone.failure.as_ref().map(|failure| {
+            let last = object.metadata.annotations.as_ref().and_then(|all| all.get(RETRY));
+            let value = last.and_then(|last| last.parse::<u64>().ok()).unwrap_or_default().saturating_add(1);
+            let command = self.kubectl(&format!("annotate keystone {name} --overwrite {RETRY}={value}"));
+            Next::new(Action::RetryKeystone, failure.clone(), command)
+        });
+        let rotate = keystone.keys.iter().filter_map(|keys| {
+            let cron = format!("{name}-{}-rotate", keys.name);
+            let command = self.kubectl(&format!("create job --from=cronjob/{cron} {cron}-$(date +%s)"));
+            let failure = keys.failure.as_ref()?;
+            Some(Next::new(Action::RotateKeys, format!("{} keys: {failure}", keys.name), command))
+        });
+        retry.into_iter().chain(rotate).collect()
+    }
+
+    /// A newer version, when nothing else is to be done.
+    fn available(&self, conditions: &[Condition<'_>]) -> Option<Next> {
+        let newer = conditions
+            .iter()
+            .any(|condition| condition.type_ == "MinorUpdateAvailable" && condition.status == Some(Status::True));
+        let idle = self.view.update.is_none()
+            && self.view.state != State::Blocked
+            && self.view.target_version == self.view.deployed_version;
+        let available = self.view.available_version.as_ref().filter(|_| newer && idle && self.view.observed)?;
+        let text = format!("version {available} is available");
+        Some(Next::new(Action::Update, text, self.ours(&format!("update {available}"))))
+    }
+}
+
+const CHECK_OPERATOR: &str = "kubectl -n openstack-operators get deployment,pods";
+
+/// Whether a deployment is under way: neither done nor failed.
+fn runs(deployment: &DynamicObject) -> bool {
+    let deployed = json::get(&deployment.data, "status.deployed").and_then(Value::as_bool).unwrap_or_default();
+    let failed = items(&deployment.data, "status.conditions").any(|condition| {
+        json::text(condition, "status") == Some("False") && json::text(condition, "severity") == Some("Error")
+    });
+    !deployed && !failed && deployment.metadata.deletion_timestamp.is_none()
+}

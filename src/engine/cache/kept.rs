@@ -1,0 +1,57 @@
+//! An object as the cache keeps it: open while it changes, closed as its text when it does not.
+//!
+//! As a tree of values an object takes about five times its text, and of many clouds most do nothing most of the time.
+
+use std::{sync::Arc, time::Instant};
+
+use api::DynamicObject;
+
+/// An object.
+#[derive(Clone)]
+pub(super) enum Kept {
+    /// As it is read.
+    Open {
+        /// It.
+        object: Arc<DynamicObject>,
+        /// Since when.
+        since: Instant,
+    },
+    /// As text, parsed each time it is read.
+    Closed(Closed),
+}
+
+/// The text of an object.
+#[derive(Clone)]
+pub(super) struct Closed {
+    resource_version: Option<String>,
+    text: Box<[u8]>,
+}
+
+impl Kept {
+    /// Keeps an object closed. One that has no text stays open.
+    pub(super) fn close(object: Arc<DynamicObject>) -> Self {
+        match serde_json::to_vec(&*object) {
+            Ok(text) => {
+                let resource_version = object.metadata.resource_version.clone();
+                Self::Closed(Closed { resource_version, text: text.into_boxed_slice() })
+            }
+            Err(_) => Self::Open { object, since: Instant::now() },
+        }
+    }
+
+    /// The object. `None` cannot be: what we wrote, we can read.
+    pub(super) fn object(&self) -> Option<Arc<DynamicObject>> {
+        match self {
+            Self::Open { object, .. } => Some(Arc::clone(object)),
+            Self::Closed(closed) => serde_json::from_slice(&closed.text).ok().map(Arc::new),
+        }
+    }
+
+    /// Its resource version.
+    pub(super) fn resource_version(&self) -> Option<&str> {
+        match self {
+            Self::Open { object, .. } => object.metadata.resource_version.as_deref(),
+            Self::Closed(closed) => closed.resource_version.as_deref(),
+        }
+    }
+}
