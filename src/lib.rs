@@ -4,10 +4,11 @@
 //! * [`controllers`]: one small file for each controller: the kinds it watches, how its world is built, what its plan
 //!   writes;
 //! * [`cli`]: the commands of the binary;
-//! * [`config`], [`client`], [`leader`], [`telemetry`]: what a process needs once.
+//! * [`clock`], [`config`], [`client`], [`leader`], [`telemetry`]: what a process needs once.
 
 pub mod cli;
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod controllers;
 pub mod engine;

@@ -1,6 +1,6 @@
 //! `run`: the operator itself.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use plan::release::Bundle;
@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     client::{self, Deadlines},
-    config,
+    clock, config,
     controllers::{Keystone, Name, Release},
     engine::{self, Options},
     leader::{self, Election, LEASE, Leadership, Leading},
@@ -43,6 +43,9 @@ pub(super) struct Args {
     /// Seconds that one watch lasts. For tests.
     #[arg(long, env = "WATCH_SECONDS", hide = true, value_parser = clap::value_parser!(u64).range(1..=290))]
     watch_seconds: Option<u64>,
+    /// A file with the seconds that the clock is ahead. For tests.
+    #[arg(long, env = "CLOCK_OFFSET_FILE", hide = true)]
+    clock_offset_file: Option<PathBuf>,
 }
 
 impl Args {
@@ -61,6 +64,9 @@ const LEASE_NAMESPACE: &str = "openstack-operators";
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     args.deadlines().set();
+    if let Some(file) = args.clock_offset_file.clone() {
+        clock::follow(file);
+    }
     let bundle = config::bundle_from(std::env::vars());
     for problem in &bundle.problems {
         tracing::error!("{problem}");
