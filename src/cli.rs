@@ -1,5 +1,6 @@
 //! The commands: those of the operator's binary here, those of `kubectl openstack` in [`plugin`].
 
+mod admission;
 pub mod board;
 mod output;
 mod plan;
@@ -29,6 +30,8 @@ enum Command {
     Run(run::Args),
     /// Say what setting spec.targetVersion would do, step by step, without doing it.
     Plan(plan::Args),
+    /// Put the admission policies of this version in place and keep them there.
+    Admission(admission::Args),
 }
 
 /// Parses the command line and runs the command.
@@ -40,6 +43,7 @@ pub fn main() -> anyhow::Result<()> {
         match cli.command {
             Command::Run(args) => run::run(args, telemetry.level).await,
             Command::Plan(args) => plan::run(args).await,
+            Command::Admission(args) => admission::run(args).await,
         }
     })
 }

@@ -17,7 +17,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{engine::Handle, leader::Leading};
+use crate::{clock, engine::Handle, leader::Leading};
 
 pub mod engine;
 pub mod objects;
@@ -78,7 +78,7 @@ impl fmt::Debug for Snapshot {
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let samples = self.objects(Timestamp::now());
+        let samples = self.objects(clock::now());
         for (metric, samples) in objects::METRICS.iter().zip(samples) {
             let samples = samples.into_iter().map(|(object, sample)| {
                 let of = [("namespace", object.0.clone()), ("name", object.1.clone())];

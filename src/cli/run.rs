@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     client::{self, Deadlines},
-    config,
+    clock, config,
     controllers::{Keystone, Name, Release},
     engine::{self, Controller, Handle, Options},
     http::{self, Insight},
@@ -52,6 +52,9 @@ pub(super) struct Args {
     /// Seconds that one watch lasts. For tests.
     #[arg(long, env = "WATCH_SECONDS", hide = true, value_parser = clap::value_parser!(u64).range(1..=290))]
     watch_seconds: Option<u64>,
+    /// A file with the seconds that the clock is ahead. For tests.
+    #[arg(long, env = "CLOCK_OFFSET_FILE", hide = true)]
+    clock_offset_file: Option<PathBuf>,
 }
 
 impl Args {
@@ -74,6 +77,9 @@ pub(super) async fn run(args: Args, level: Level) -> anyhow::Result<()> {
         tokio::spawn(level.follow(path));
     }
     let listener = http::bind(args.http_address)?;
+    if let Some(file) = args.clock_offset_file.clone() {
+        clock::follow(file);
+    }
     let bundle = config::bundle_from(std::env::vars());
     for problem in &bundle.problems {
         tracing::error!("{problem}");

@@ -23,7 +23,7 @@ use super::{
     watch::slim,
     write::{Status, Urgency, Verb},
 };
-use crate::{client::CallError, leader::Leading, metrics};
+use crate::{client::CallError, clock, leader::Leading, metrics};
 
 /// What a pass needs; shared by all passes of a controller.
 pub(super) struct Passes<C> {
@@ -163,7 +163,7 @@ impl<C: Controller> Passes<C> {
 
     fn decide(&self, namespace: &str, backoff: &Backoff) -> Vec<Intent> {
         let _span = tracing::info_span!("plan").entered();
-        let now = Timestamp::now();
+        let now = clock::now();
         // Whole seconds, as the API server keeps them: a status is then equal to what is read back.
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         self.controller.decide(&self.cache, namespace, &backoff.errors(), now)
@@ -308,7 +308,7 @@ enum Reported {
 }
 
 fn instant_of(time: Timestamp) -> Instant {
-    let wait = time.duration_since(Timestamp::now());
+    let wait = time.duration_since(clock::now());
     // A little later than the second that the plan names, as its clock has whole seconds.
     let wait = std::time::Duration::try_from(wait).unwrap_or_default() + std::time::Duration::from_millis(20);
     Instant::now() + wait

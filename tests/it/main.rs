@@ -7,6 +7,7 @@
 
 mod admission;
 mod bad_input;
+mod chaos;
 mod crash;
 mod faults;
 mod gates;

@@ -138,7 +138,7 @@ fn outcome(scene: &Scene<'_>, row: &Repository) -> Outcome {
     lags::record(scene, &mut status, &spread);
     outcome.actions.extend(confirm::actions(scene, row, spec, &status, &spread));
 
-    let published = Published { set: &live, since: status.since, most: (row.most)(spec) };
+    let published = Published { set: &live, most: (row.most)(spec) };
     let staging = staging::judge(scene, row, &published, before);
     let may = may_publish(scene, &spread);
     outcome.actions.extend(staging::actions(scene, row, secret, &staging, may.is_ok()));

@@ -10,11 +10,8 @@ use serde_json::{Value, json};
 use super::{Files, NAMESPACE, OPERATOR, yaml};
 use alerts::{ALERTS, Alert};
 
-/// The folder.
-pub(super) const FOLDER: &str = "monitoring";
-
-/// What `promtool test rules` runs, seen from `manifests/`.
-const TESTS: &str = "../tests/monitoring/rules.yaml";
+/// What `promtool test rules` runs.
+const TESTS: &str = "tests/monitoring/rules.yaml";
 
 const ABOUT: &str = "`kubectl apply -k manifests/monitoring`, where the CRDs of the Prometheus operator are installed.";
 
@@ -39,11 +36,13 @@ pub(super) fn files() -> anyhow::Result<Files> {
             "monitoring/dashboard.yaml".to_owned(),
             yaml("Grafana's sidecar finds it by its label.", &[dashboard::config_map()?])?,
         ),
-        (
-            TESTS.to_owned(),
-            yaml("`promtool test rules`: each alert fires when it should, and only then.", &[alerts::tests()])?,
-        ),
     ]))
+}
+
+/// The tests of the rules.
+pub(super) fn tests() -> anyhow::Result<Files> {
+    let about = "`promtool test rules`: each alert fires when it should, and only then.";
+    Ok(Files::from([(TESTS.to_owned(), yaml(about, &[alerts::tests()])?)]))
 }
 
 fn object(api_version: &str, kind: &str, spec: &Value) -> Value {

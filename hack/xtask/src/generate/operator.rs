@@ -1,8 +1,9 @@
 //! `manifests/operator/`: how the operator runs where it is installed without OLM.
 
 use serde_json::{Map, Value, json};
+use testbed::Release;
 
-use super::{Files, NAMESPACE, OPERATOR, release::Release, yaml};
+use super::{Files, NAMESPACE, OPERATOR, release, with, yaml};
 
 /// The port of probes and metrics, and its name.
 const PORT: u16 = 8080;
@@ -58,7 +59,18 @@ fn metadata() -> Value {
 /// Seconds between SIGTERM and SIGKILL: the longest call that may be under way takes 15, giving the Lease back 3.
 const GRACE: u32 = 20;
 
-fn deployment(release: Option<&Release>) -> Value {
+/// The operator, as `kubectl apply -k` and as OLM install it.
+pub(super) fn deployment(release: Option<&Release>) -> Value {
+    let spread = [spread("kubernetes.io/hostname"), spread("topology.kubernetes.io/zone")];
+    // No priority class: clouds serve without the operator, so it pushes nothing of theirs out. It uses less memory than
+    // it requests, and so it is not the first to go when a node runs short.
+    let pod = with(
+        pod(OPERATOR, &container(release)),
+        json!({
+            "topologySpreadConstraints": spread,
+            "volumes": [{"name": "log", "configMap": {"name": LOG, "optional": true}}],
+        }),
+    );
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -68,21 +80,19 @@ fn deployment(release: Option<&Release>) -> Value {
             // A new one runs before an old one goes: somebody can lead at any time.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "selector": {"matchLabels": labels()},
-            "template": {
-                "metadata": {"labels": labels()},
-                "spec": {
-                    "serviceAccountName": OPERATOR,
-                    "enableServiceLinks": false,
-                    "terminationGracePeriodSeconds": GRACE,
-                    // No priority class: clouds serve without the operator, so it pushes nothing of theirs out. It uses
-                    // less memory than it requests, and so it is not the first to go when a node runs short.
-                    "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
-                    "topologySpreadConstraints": [spread("kubernetes.io/hostname"), spread("topology.kubernetes.io/zone")],
-                    "containers": [container(release)],
-                    "volumes": [{"name": "log", "configMap": {"name": LOG, "optional": true}}],
-                },
-            },
+            "template": {"metadata": {"labels": labels()}, "spec": pod},
         },
+    })
+}
+
+/// A pod of our image with that account.
+pub(super) fn pod(account: &str, container: &Value) -> Value {
+    json!({
+        "serviceAccountName": account,
+        "enableServiceLinks": false,
+        "terminationGracePeriodSeconds": GRACE,
+        "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
     })
 }
 
@@ -99,7 +109,7 @@ fn spread(key: &str) -> Value {
 }
 
 /// One at a time goes when nodes are drained. One that does not run is in nobody's way.
-fn budget() -> Value {
+pub(super) fn budget() -> Value {
     json!({
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
@@ -142,20 +152,27 @@ fn network_policy() -> Value {
 }
 
 fn container(release: Option<&Release>) -> Value {
-    json!({
-        "name": "operator",
-        "image": format!("{OPERATOR}:{}", env!("CARGO_PKG_VERSION")),
-        "args": ["run"],
+    let limits = json!({"memory": "256Mi"});
+    let more = json!({
         "env": env(release),
+        "resources": {"limits": limits},
         "ports": [{"name": HTTP, "containerPort": PORT}],
         // A process that does not work any more is started again after a minute.
         "livenessProbe": probe("/livez", 10, 6),
         "readinessProbe": probe("/readyz", 5, 2),
         "volumeMounts": [{"name": "log", "mountPath": LOG_FOLDER, "readOnly": true}],
-        "resources": {
-            "requests": {"cpu": "50m", "memory": "64Mi"},
-            "limits": {"memory": "256Mi"},
-        },
+    });
+    with(container_of("operator", release, &["run"]), more)
+}
+
+/// A container of our image.
+pub(super) fn container_of(name: &str, release: Option<&Release>, args: &[&str]) -> Value {
+    let unreleased = || format!("{OPERATOR}:{}", env!("CARGO_PKG_VERSION"));
+    json!({
+        "name": name,
+        "image": release.map_or_else(unreleased, |release| release.operator_image.clone()),
+        "args": args,
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": false,
             "capabilities": {"drop": ["ALL"]},
@@ -179,8 +196,8 @@ fn env(release: Option<&Release>) -> Vec<Value> {
     env.push(json!({"name": "LOG_LEVEL_FILE", "value": format!("{LOG_FOLDER}/level")}));
     if let Some(release) = release {
         env.push(json!({"name": "OPENSTACK_RELEASE_VERSION", "value": release.version}));
-        env.push(json!({"name": "OPENSTACK_RELEASE", "value": release.series}));
-        env.extend(release.env().map(|(name, value)| json!({"name": name, "value": value})));
+        env.push(json!({"name": "OPENSTACK_RELEASE", "value": release.release}));
+        env.extend(release::env(release).map(|(name, value)| json!({"name": name, "value": value})));
     }
     env
 }
