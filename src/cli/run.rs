@@ -86,6 +86,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let leading = leadership.leading();
     let mut controllers = tokio::spawn(run_all(args.controllers, bundle, options));
     let ended = tokio::select! {
+        // In this order: controllers end, too, when the Lease is lost, and that is then the reason.
+        biased;
         ended = until_the_end(leading) => ended,
         ended = &mut controllers => End::Failed(ended),
     };
