@@ -28,7 +28,7 @@ pub const LEASE: &str = "openstack-release-operator";
 
 /// How long a Lease lives without renewal: the longest time without a leader after a crash. Why so long, and no longer:
 /// `hack/adr/0005`.
-pub const DURATION: Duration = Duration::from_secs(9);
+pub const DURATION: Duration = Duration::from_secs(8);
 
 /// How a replica takes part in the election.
 #[derive(Clone, Debug)]

@@ -110,6 +110,8 @@ pub(super) async fn run(args: Args, level: Level) -> anyhow::Result<()> {
     http::serve(listener, Insight { handles, metrics, stopping: stopping.clone() })?;
     let mut controllers = tokio::spawn(until_one_ends(running, stopping));
     let ended = tokio::select! {
+        // In this order: controllers end, too, when the Lease is lost, and that is then the reason.
+        biased;
         ended = until_the_end(leading) => ended,
         ended = &mut controllers => End::Failed(ended),
     };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use api::{keystone::KEYSTONE, manager::STATUS};
 use kube::{
     Client,
-    api::{Patch, PatchParams, PostParams},
+    api::{GetParams, Patch, PatchParams, PostParams},
     client::Body,
     core::Request,
 };
@@ -165,6 +165,7 @@ impl Scene {
 /// A request about an object of the name that the fixtures use.
 enum Call {
     Create(PostParams, Value),
+    ReplaceStatus(Value),
     /// With the subresource.
     Patch(&'static str, PatchParams, Patch<Value>),
 }

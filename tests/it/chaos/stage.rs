@@ -345,7 +345,7 @@ fn bundle(version: &str, same_data: bool) -> Release {
 }
 
 fn with_clock(options: Options, clock: &std::path::Path) -> Options {
-    options.with_env("CLOCK_OFFSET_FILE", &clock.display().to_string()).with_env("CALL_DEADLINE_SECONDS", "2")
+    options.with_env("CLOCK_OFFSET_FILE", &clock.display().to_string()).with_env("CALL_DEADLINE_SECONDS", "4")
 }
 
 /// Waits for so many more writes, or until there are none for a while.

@@ -152,6 +152,7 @@ fn network_policy() -> Value {
 }
 
 fn container(release: Option<&Release>) -> Value {
+    // No limit for the CPU: an operator that is held up loses its Lease.
     let limits = json!({"memory": "256Mi"});
     let more = json!({
         "env": env(release),
@@ -172,6 +173,8 @@ pub(super) fn container_of(name: &str, release: Option<&Release>, args: &[&str])
         "name": name,
         "image": release.map_or_else(unreleased, |release| release.operator_image.clone()),
         "args": args,
+        // From hack/bench: 38 MiB idle with 100 clouds and 57 at most while 20 of them are updated, which takes 1.6 CPU
+        // seconds; with one cloud 16.
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": false,
