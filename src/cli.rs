@@ -37,11 +37,11 @@ enum Command {
 /// Parses the command line and runs the command.
 pub fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    telemetry::start(cli.log_format);
+    let telemetry = telemetry::start(cli.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
-            Command::Run(args) => run::run(args).await,
+            Command::Run(args) => run::run(args, telemetry.level).await,
             Command::Plan(args) => plan::run(args).await,
             Command::Admission(args) => admission::run(args).await,
         }

@@ -5,13 +5,17 @@
 //!   writes;
 //! * [`admission`]: the admission policies, where the installer cannot carry them;
 //! * [`cli`]: the commands of the binary;
-//! * [`config`], [`client`], [`leader`], [`telemetry`]: what a process needs once.
+//! * [`http`]: probes and metrics; [`metrics`] is the table of them;
+//! * [`clock`], [`config`], [`client`], [`leader`], [`telemetry`]: what a process needs once.
 
 pub mod admission;
 pub mod cli;
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod controllers;
 pub mod engine;
+pub mod http;
 pub mod leader;
+pub mod metrics;
 pub mod telemetry;

@@ -115,7 +115,7 @@ pub async fn generations(cloud: &Cloud) -> BTreeMap<String, i64> {
 }
 
 /// What can be seen of the cloud.
-async fn state(cloud: &Cloud) -> Value {
+pub async fn state(cloud: &Cloud) -> Value {
     let mut state: BTreeMap<String, Value> = BTreeMap::new();
     for (kind, name, object) in cloud.objects().await {
         state.insert(format!("{kind}/{name}"), object);
@@ -182,7 +182,7 @@ async fn killed_at_any_write_the_update_ends_the_same() {
 }
 
 /// Where two values differ.
-fn differences(path: &str, left: &Value, right: &Value) -> Vec<String> {
+pub fn differences(path: &str, left: &Value, right: &Value) -> Vec<String> {
     match (left, right) {
         (Value::Object(left), Value::Object(right)) => {
             let names: std::collections::BTreeSet<&String> = left.keys().chain(right.keys()).collect();

@@ -3,6 +3,7 @@
 mod apart;
 mod cloud;
 mod failure;
+pub mod keys;
 mod objects;
 mod replicas;
 pub mod rotation;

@@ -7,9 +7,11 @@
 
 mod admission;
 mod bad_input;
+mod chaos;
 mod crash;
 mod faults;
 mod gates;
+mod http;
 mod keystone;
 mod kinds;
 mod lifecycle;

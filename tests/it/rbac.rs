@@ -28,7 +28,7 @@ use testbed::{
 
 use crate::{
     keystone::{
-        rotation::rotated,
+        keys::rotated,
         support::{NAME, NEW_TAG, OLD_TAG, Scene, image},
     },
     support::{BINARY, Cloud, NEW, OLD, SOON, release},

@@ -31,7 +31,7 @@ mod recorder;
 mod truth;
 
 pub use images::{carries, moved, moved_to, versions};
-pub use recorder::{Frame, Recorder};
+pub use recorder::{Frame, Recorder, position};
 pub use truth::assert_truthful;
 
 /// The operator.

@@ -92,6 +92,8 @@ struct State {
     /// To be written again although the status speaks of the spec.
     forced: HashSet<Key>,
     reacting: HashSet<Key>,
+    /// One write to an object at a time, each on what the one before has left.
+    writing: HashMap<Key, Arc<tokio::sync::Mutex<()>>>,
 }
 
 impl State {
@@ -257,6 +259,8 @@ impl Stage {
     }
 
     async fn react(&self, key: &Key) -> anyhow::Result<()> {
+        let turn = Arc::clone(self.state().writing.entry(key.clone()).or_default());
+        let _turn = turn.lock().await;
         let Some((object, wish)) = self.due(key) else { return Ok(()) };
         let kind = find_kind(&key.0)?;
         let done = if kind == dataplane::DEPLOYMENT {
@@ -293,8 +297,13 @@ impl Stage {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         match self.api(kind).patch_status(&object.name_any(), &params, &patch).await {
             Err(kube::Error::Api(error)) if error.code != 404 && error.code != 409 => Err(error.into()),
-            Err(kube::Error::Api(_)) | Ok(_) => Ok(()),
+            Err(kube::Error::Api(_)) => Ok(()),
             Err(error) => Err(error.into()),
+            Ok(written) => {
+                // The watch may be late: what follows has to know of this.
+                self.state().objects.insert(key(kind.kind, &object.name_any()), written);
+                Ok(())
+            }
         }
     }
 }

@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use crate::{
-    process::{POLL, Process},
+    process::{POLL, Process, Signal},
     usage::{Usage, child_of},
 };
 
@@ -219,6 +219,24 @@ impl Cluster {
     pub async fn restart_apiserver(&self) -> anyhow::Result<()> {
         self.stop_apiserver().await;
         self.start_apiserver().await
+    }
+
+    /// Ends every process, for good: a cluster that lives as long as the program, and is not needed any more.
+    pub async fn end(&self) {
+        self.controllers.lock().await.take();
+        self.stop_apiserver().await;
+        let _ = self.etcd.lock().await.signal(Signal::Kill);
+    }
+
+    /// Makes etcd stand still, as a node whose disk does not answer: nothing is read or written, until
+    /// [`Cluster::resume_etcd`].
+    pub async fn pause_etcd(&self) -> anyhow::Result<()> {
+        self.etcd.lock().await.signal(Signal::Stop)
+    }
+
+    /// Lets etcd go on.
+    pub async fn resume_etcd(&self) -> anyhow::Result<()> {
+        self.etcd.lock().await.signal(Signal::Cont)
     }
 
     /// Starts kube-controller-manager with the controllers of the options.

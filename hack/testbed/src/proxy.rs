@@ -65,6 +65,8 @@ struct Shared {
     state: Mutex<State>,
     /// The number of disturbances so far, and the last one.
     disturbed: watch::Sender<(u64, Disturbance)>,
+    /// The number of counted writes so far.
+    written: watch::Sender<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +114,7 @@ impl Proxy {
         });
         std::fs::write(&kubeconfig, config.to_string())?;
         let disturbed = watch::Sender::new((0, Disturbance::Cut));
-        let shared = Arc::new(Shared { state: Mutex::default(), disturbed });
+        let shared = Arc::new(Shared { state: Mutex::default(), disturbed, written: watch::Sender::new(0) });
         let accepting = tokio::spawn(accept(listener, client, Arc::clone(&shared)));
         Ok(Self { shared, kubeconfig, accepting })
     }
@@ -130,6 +132,11 @@ impl Proxy {
     /// The writes that were counted so far: all but those of Leases and Events.
     pub fn writes(&self) -> Vec<Call> {
         self.shared.state().calls.iter().filter(|call| call.is_counted()).cloned().collect()
+    }
+
+    /// How many writes were counted so far, as it changes.
+    pub fn written(&self) -> watch::Receiver<usize> {
+        self.shared.written.subscribe()
     }
 
     /// How many requests there were so far: where [`Proxy::calls`] will go on.
@@ -217,6 +224,9 @@ impl Shared {
         }
         let fault = state.rules.iter_mut().find_map(|(_, rule)| rule.take(&call));
         call.spoiled = fault.is_some();
+        if call.is_counted() {
+            self.written.send_modify(|count| *count += 1);
+        }
         state.calls.push(call);
         Ok((state.calls.len() - 1, fault))
     }

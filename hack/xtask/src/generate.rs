@@ -6,6 +6,7 @@
 mod admission;
 mod crds;
 mod docs;
+mod monitoring;
 pub mod olm;
 mod operator;
 mod rbac;
@@ -37,6 +38,7 @@ const FOLDERS: &[&str] = &[
     "manifests/rbac",
     "manifests/admission",
     "manifests/operator",
+    "manifests/monitoring",
     "bundle/manifests",
     "bundle/metadata",
     "bundle/tests/scorecard",
@@ -82,6 +84,7 @@ fn files(releases: &Path) -> anyhow::Result<Files> {
     let releases = release::all(releases)?;
     let mut files = below("manifests", manifests(releases.last())?);
     files.extend(admission::sources()?);
+    files.extend(monitoring::tests()?);
     files.extend(olm::container_file());
     if let [older @ .., latest] = releases.as_slice() {
         files.extend(below("bundle", olm::bundle(latest, older.last())?));
@@ -103,6 +106,8 @@ fn manifests(release: Option<&Release>) -> anyhow::Result<Files> {
     let everything =
         kustomization("`kubectl apply -k manifests` installs everything.", KUSTOMIZATIONS.iter().copied())?;
     files.insert("kustomization.yaml".to_owned(), everything);
+    // Not in that list: a cluster without Prometheus has not its CRDs.
+    files.extend(monitoring::files()?);
     Ok(files)
 }
 

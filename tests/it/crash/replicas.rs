@@ -143,10 +143,13 @@ async fn a_leader_that_stood_still_writes_nothing_when_it_goes_on() {
     assert_once(&proxy.writes().into_iter().filter(|call| call.resource == "galeras").skip(1).collect::<Vec<_>>());
 }
 
+/// Waits until the operator has ended, and said why.
 async fn wait_for_end(cloud: &mut Cloud) -> i32 {
     let ended = tokio::time::timeout(SOON, async {
         loop {
             if let Some(code) = cloud.operator.exited().unwrap() {
+                let said = cloud.operator.log_tail(5);
+                assert!(said.contains("was lost; another replica may lead now"), "{said}");
                 return code;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,62 +1,27 @@
 //! Rotations of keys: the seed's commands, the account's rights, what is published and what is not.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
 
 use api::{
     condition::Status,
-    keystone::{KeyRepository, KeySetStatus, KeystoneStatus, SetProblem, UpgradeStep},
-};
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD, URL_SAFE},
+    keystone::{KeySetStatus, KeystoneStatus, SetProblem, UpgradeStep},
 };
 use k8s_openapi::api::{
     batch::v1::{CronJob, Job},
     core::v1::{Pod, Secret},
 };
 use kube::{
-    Api, Client, Config, ResourceExt,
+    Api, ResourceExt,
     api::{DeleteParams, ListParams},
-    config::{KubeConfigOptions, Kubeconfig},
 };
 use rstest::rstest;
 use serde_json::{Value, json};
-use testbed::{
-    Proxy,
-    cluster::{self, User},
-    kubelet::Play,
-    proxy::Moment,
-    wait,
+use testbed::{Proxy, cluster, kubelet::Play, proxy::Moment, wait};
+
+use super::{
+    keys::{self, Keys, key, repository, rotated},
+    support::{NAME, NEW_TAG, OLD_TAG, SOON, Scene, image},
 };
-
-use super::support::{NAME, NEW_TAG, OLD_TAG, SOON, Scene, image};
-
-/// Keys by their number.
-pub type Keys = BTreeMap<u64, String>;
-
-/// A key that nobody has.
-fn key(seed: u8) -> String {
-    URL_SAFE.encode([seed; 32])
-}
-
-/// What Keystone makes of keys, three at most.
-pub fn rotated(keys: &Keys, seed: u8) -> Keys {
-    let mut new = keys.clone();
-    let announced = new.insert(0, key(seed)).unwrap();
-    new.insert(keys.keys().max().unwrap() + 1, announced);
-    while new.len() > 3 {
-        let oldest = *new.keys().nth(1).unwrap();
-        new.remove(&oldest);
-    }
-    new
-}
-
-fn repository(word: &str) -> KeyRepository {
-    if word == "fernet" { KeyRepository::Fernet } else { KeyRepository::Credential }
-}
 
 impl Scene {
     fn secrets(&self) -> Api<Secret> {
@@ -64,8 +29,7 @@ impl Scene {
     }
 
     pub async fn keys(&self, secret: &str) -> Keys {
-        let data = self.secrets().get(secret).await.unwrap().data.unwrap_or_default();
-        data.into_iter().map(|(name, key)| (name.parse().unwrap(), String::from_utf8(key.0).unwrap())).collect()
+        keys::read(&self.client, &self.namespace, secret).await.unwrap()
     }
 
     async fn record(&self, word: &str) -> KeySetStatus {
@@ -73,14 +37,9 @@ impl Scene {
         status.keys.into_iter().find(|keys| keys.name == repository(word)).unwrap()
     }
 
-    /// The user that the account of a rotation is.
-    fn account(&self, word: &str) -> String {
-        format!("system:serviceaccount:{}:keystone-{word}-rotate", self.namespace)
-    }
-
     /// kubectl, as the account of a rotation or as the administrator: success, and all output.
     async fn kubectl(&self, account: Option<&str>, args: &[&str]) -> (bool, String) {
-        let user = account.map(|word| format!("--as={}", self.account(word)));
+        let user = account.map(|word| format!("--as={}", keys::account(&self.namespace, word)));
         let mut all = vec!["--namespace", &self.namespace];
         all.extend(user.as_deref());
         all.extend(args);
@@ -91,40 +50,14 @@ impl Scene {
 
     /// What the script does when it is done, with the rights of its account.
     pub async fn stage(&self, word: &str, keys: &Keys) -> Result<(), String> {
-        let from = self.record(word).await.set;
-        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let prefix = "keystone.openstack.org/";
-        let data: Value = keys.iter().map(|(name, key)| (name.to_string(), json!(STANDARD.encode(key)))).collect();
-        let annotations = json!({format!("{prefix}rotated-from"): from, format!("{prefix}rotated-at"): now});
-        let patch = json!([
-            {"op": "add", "path": "/metadata/annotations", "value": annotations},
-            {"op": "add", "path": "/data", "value": data},
-        ]);
-        let secret = format!("keystone-{word}-keys-rotation");
         // It comes a moment after the first installation.
-        scene_has(self, &secret).await;
-        let start = Instant::now();
-        loop {
-            match self.patch_as(word, &secret, &patch).await {
-                // The API server learns of new roles in its own time; a Job would try again, too.
-                Err(error) if error.to_string().contains("forbidden") && start.elapsed() < SOON => {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                answer => return answer.map(drop).map_err(|error| error.to_string()),
-            }
-        }
+        scene_has(self, &format!("keystone-{word}-keys-rotation")).await;
+        keys::stage(self.cluster, &self.client, &self.namespace, word, keys).await
     }
 
-    /// A JSON patch of a Secret, by the account of a rotation: without looking at it before.
+    /// A JSON patch of a Secret, by the account of a rotation.
     async fn patch_as(&self, word: &str, secret: &str, patch: &Value) -> kube::Result<String> {
-        let kubeconfig = Kubeconfig::read_from(self.cluster.kubeconfig(User::Admin)).unwrap();
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-        config.auth_info.impersonate = Some(self.account(word));
-        let request = http::Request::patch(format!("/api/v1/namespaces/{}/secrets/{secret}", self.namespace))
-            .header("Content-Type", "application/json-patch+json")
-            .body(patch.to_string().into_bytes())
-            .unwrap();
-        Client::try_from(config).unwrap().request_text(request).await
+        keys::patch_as(self.cluster, &self.namespace, word, secret, patch).await
     }
 
     async fn pods(&self) -> Vec<String> {

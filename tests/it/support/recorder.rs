@@ -7,10 +7,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     pin::pin,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use api::{controlplane::OpenStackControlPlane, dataplane, service, version::OpenStackVersion};
 use futures::StreamExt;
+use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job, core::v1::Secret};
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, ListParams},
@@ -21,6 +23,9 @@ use testbed::actors;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{Cloud, SOON, carries, moved_to};
+
+/// How long a watch that failed rests; the API server may be away on purpose.
+const REST: Duration = Duration::from_millis(100);
 
 /// A running record.
 pub struct Recorder {
@@ -66,7 +71,8 @@ impl Frame {
 
     /// Whether the operator's services are meant, and not what stands around them.
     pub fn is_service(&self) -> bool {
-        let others = [dataplane::NODE_SET.kind, "OpenStackVersion", "OpenStackControlPlane"];
+        let others =
+            [dataplane::NODE_SET.kind, "OpenStackVersion", "OpenStackControlPlane", "Job", "Deployment", "Secret"];
         !others.contains(&self.kind.as_str()) && self.name != "kube-root-ca.crt"
     }
 
@@ -78,12 +84,23 @@ impl Frame {
 impl Recorder {
     /// Records from now on.
     pub fn start(cloud: &Cloud) -> Self {
+        Self::beside(cloud, Vec::new())
+    }
+
+    /// Records from now on, also what Keystone is made of.
+    pub fn with_keystone(cloud: &Cloud) -> Self {
+        let parts =
+            [ApiResource::erase::<Job>(&()), ApiResource::erase::<Deployment>(&()), ApiResource::erase::<Secret>(&())];
+        Self::beside(cloud, parts.into())
+    }
+
+    fn beside(cloud: &Cloud, others: Vec<ApiResource>) -> Self {
         let frames: Arc<Mutex<Vec<Frame>>> = Arc::default();
         let (said, news) = watch::channel(0);
         let mut tasks = JoinSet::new();
         let kinds = service::kinds().into_iter().chain([dataplane::NODE_SET]).map(actors::resource);
         let roots = [ApiResource::erase::<OpenStackVersion>(&()), ApiResource::erase::<OpenStackControlPlane>(&())];
-        let kinds = kinds.chain(roots);
+        let kinds = kinds.chain(roots).chain(others);
         let apis: Vec<(String, Api<DynamicObject>)> = kinds
             .map(|kind| (kind.kind.clone(), Api::namespaced_with(cloud.client.clone(), &cloud.namespace, &kind)))
             .collect();
@@ -92,10 +109,12 @@ impl Recorder {
             tasks.spawn(async move {
                 let mut objects = pin!(watcher(api, watcher::Config::default()).applied_objects());
                 while let Some(object) = objects.next().await {
-                    if let Ok(object) = object {
-                        frames.lock().unwrap().push(Frame::new(&kind, &object));
-                        said.send_modify(|count| *count += 1);
-                    }
+                    let Ok(object) = object else {
+                        tokio::time::sleep(REST).await;
+                        continue;
+                    };
+                    frames.lock().unwrap().push(Frame::new(&kind, &object));
+                    said.send_modify(|count| *count += 1);
                 }
             });
         }
@@ -200,7 +219,7 @@ fn walked(label: &str, frames: &[&Frame], from: &str, to: &str) -> Move {
 }
 
 /// The step of a kind, written down again: the order is what is tested.
-fn position(kind: &str) -> usize {
+pub fn position(kind: &str) -> usize {
     match kind {
         "OVNController" => 0,
         "RabbitMq" => 2,

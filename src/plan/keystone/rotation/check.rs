@@ -10,12 +10,9 @@
 use std::collections::BTreeSet;
 
 use api::keystone::SetProblem;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::set::KeySet;
-
-/// How far clocks may be apart.
-const SKEW: SignedDuration = SignedDuration::from_mins(10);
 
 /// A new set, with what it says of itself.
 #[derive(Clone, Debug)]
@@ -31,24 +28,22 @@ pub(super) struct Staged {
 #[derive(Clone, Debug)]
 pub(super) struct Published<'a> {
     pub(super) set: &'a KeySet,
-    /// Since when.
-    pub(super) since: Timestamp,
     /// How many keys there may be.
     pub(super) most: usize,
 }
 
 /// A rule: what is wrong, if anything is.
-type Rule = fn(&Published<'_>, &Staged, Timestamp) -> Option<(SetProblem, String)>;
+type Rule = fn(&Published<'_>, &Staged) -> Option<(SetProblem, String)>;
 
 /// The rules, in the order in which they are asked: what is certain before what follows from it.
 const RULES: &[Rule] = &[named, formed, different, made, current, counted, continued, renewed];
 
 /// What is wrong with the set, if anything is. The text names keys by their numbers.
-pub(super) fn problem(published: &Published<'_>, staged: &Staged, now: Timestamp) -> Option<(SetProblem, String)> {
-    RULES.iter().find_map(|rule| rule(published, staged, now))
+pub(super) fn problem(published: &Published<'_>, staged: &Staged) -> Option<(SetProblem, String)> {
+    RULES.iter().find_map(|rule| rule(published, staged))
 }
 
-fn named(_: &Published<'_>, staged: &Staged, _: Timestamp) -> Option<(SetProblem, String)> {
+fn named(_: &Published<'_>, staged: &Staged) -> Option<(SetProblem, String)> {
     let names = staged.set.others();
     let first = names.first()?;
     // It is anybody's text: no more of it than shows what is meant.
@@ -56,29 +51,23 @@ fn named(_: &Published<'_>, staged: &Staged, _: Timestamp) -> Option<(SetProblem
     Some((SetProblem::Name, format!("{first:?} is not the number of a key")))
 }
 
-fn formed(_: &Published<'_>, staged: &Staged, _: Timestamp) -> Option<(SetProblem, String)> {
+fn formed(_: &Published<'_>, staged: &Staged) -> Option<(SetProblem, String)> {
     let bad = staged.set.malformed();
     (!bad.is_empty()).then(|| (SetProblem::Format, format!("key {} is not 32 bytes in URL-safe base64", list(&bad))))
 }
 
-fn different(_: &Published<'_>, staged: &Staged, _: Timestamp) -> Option<(SetProblem, String)> {
+fn different(_: &Published<'_>, staged: &Staged) -> Option<(SetProblem, String)> {
     let (all, different) = (staged.set.count(), staged.set.different());
     (all != different).then(|| (SetProblem::Duplicate, format!("of {all} keys only {different} are different")))
 }
 
-fn made(published: &Published<'_>, staged: &Staged, now: Timestamp) -> Option<(SetProblem, String)> {
-    let problem = match staged.at {
-        None => "it does not say when it was made".to_owned(),
-        Some(at) if at.duration_since(now) > SKEW => format!("it says that it was made at {at}, which is to come"),
-        Some(at) if published.since.duration_since(at) > SKEW => {
-            format!("it was made at {at}, before the published one of {}", published.since)
-        }
-        Some(_) => return None,
-    };
-    Some((SetProblem::Time, problem))
+/// Its time is for people. It is not compared with anything: clocks of two machines are hours apart when one of them jumps,
+/// and of what a set was made its name says.
+fn made(_: &Published<'_>, staged: &Staged) -> Option<(SetProblem, String)> {
+    staged.at.is_none().then(|| (SetProblem::Time, "it does not say when it was made".to_owned()))
 }
 
-fn current(published: &Published<'_>, staged: &Staged, _: Timestamp) -> Option<(SetProblem, String)> {
+fn current(published: &Published<'_>, staged: &Staged) -> Option<(SetProblem, String)> {
     (staged.from != published.set.name()).then(|| {
         let text = "it was not made of the keys that are published now: another rotation came first, or they were \
                     changed by hand; rotate again";
@@ -94,7 +83,7 @@ fn expected(published: &Published<'_>) -> Option<BTreeSet<u64>> {
     Some(old.chain([0, next]).collect())
 }
 
-fn counted(published: &Published<'_>, staged: &Staged, _: Timestamp) -> Option<(SetProblem, String)> {
+fn counted(published: &Published<'_>, staged: &Staged) -> Option<(SetProblem, String)> {
     let found = staged.set.numbers();
     let expected = expected(published).unwrap_or_default();
     (found != expected).then(|| {
@@ -103,7 +92,7 @@ fn counted(published: &Published<'_>, staged: &Staged, _: Timestamp) -> Option<(
     })
 }
 
-fn continued(published: &Published<'_>, staged: &Staged, _: Timestamp) -> Option<(SetProblem, String)> {
+fn continued(published: &Published<'_>, staged: &Staged) -> Option<(SetProblem, String)> {
     let primary = staged.set.primary().unwrap_or_default();
     if staged.set.key(primary) != published.set.key(0) {
         let text =
@@ -119,7 +108,7 @@ fn continued(published: &Published<'_>, staged: &Staged, _: Timestamp) -> Option
     })
 }
 
-fn renewed(published: &Published<'_>, staged: &Staged, _: Timestamp) -> Option<(SetProblem, String)> {
+fn renewed(published: &Published<'_>, staged: &Staged) -> Option<(SetProblem, String)> {
     let known = staged.set.key(0).is_some_and(|key| published.set.has(key));
     known.then(|| (SetProblem::Stale, "key 0 is not new: it was published before".to_owned()))
 }

@@ -79,7 +79,9 @@ pub(super) fn actions(scene: &Scene<'_>, row: &Repository, spec: &KeystoneSpec) 
 fn bindable(scene: &Scene<'_>, name: &str) -> Option<Timestamp> {
     let role = scene.world.object(&ROLE, name)?;
     let made = role.metadata.creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0);
-    Some(made.saturating_add(KNOWN).unwrap_or(made))
+    // Made in the future: our clock is behind the API server's, and the wait would be as long as it is.
+    let apart = made.duration_since(scene.world.now) > KNOWN;
+    Some(if apart { Timestamp::MIN } else { made.saturating_add(KNOWN).unwrap_or(made) })
 }
 
 /// The one thing that the account may do. The keys themselves reach the pod as a volume, as in every other pod.

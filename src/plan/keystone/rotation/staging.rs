@@ -62,7 +62,7 @@ pub(super) fn judge<'a>(
     if staged.set == *published.set {
         return Staging::Done(secret);
     }
-    let Some((problem, text)) = check::problem(published, &staged, scene.world.now) else {
+    let Some((problem, text)) = check::problem(published, &staged) else {
         return Staging::Good(secret);
     };
     let version = secret.metadata.resource_version.clone().unwrap_or_default();

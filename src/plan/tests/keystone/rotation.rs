@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use rstest::rstest;
 use serde_json::json;
 
@@ -97,17 +98,43 @@ fn a_hostile_set_is_put_aside_and_nothing_changes(#[case] problem: &str, #[case]
     assert!(sim.condition("KeysRotate").0);
 }
 
-#[rstest]
-#[case::of_other_keys("0123456789abcdef", 0, "Outdated")]
-#[case::to_come("", 3600, "Time")]
-#[case::long_ago("", -3600, "Time")]
-fn what_a_set_says_of_itself_counts(#[case] from: &str, #[case] late: i64, #[case] problem: &str) {
+#[test]
+fn a_set_that_was_made_of_other_keys_is_refused() {
     let mut sim = Sim::installed(OLD);
     let good = super::keys::rotated(&sim.keys(FERNET), 3, key(77));
-    let from = if from.is_empty() { sim.record(FERNET).set } else { from.to_owned() };
-    sim.stage_from(FERNET, &good, &from, late);
+    sim.stage_from(FERNET, &good, "0123456789abcdef", 0);
     sim.settle();
-    assert_eq!(sim.record(FERNET).rejected.unwrap().problem.to_string(), problem);
+    assert_eq!(sim.record(FERNET).rejected.unwrap().problem.to_string(), "Outdated");
+}
+
+/// Of two machines, one has a clock that is hours off: rotations go on, and none is published twice.
+#[rstest]
+#[case::ours_is_behind(-30)]
+#[case::ours_is_ahead(30)]
+fn clocks_that_are_hours_apart_reject_nothing(#[case] hours: i64) {
+    let mut sim = Sim::installed(OLD);
+    for round in [1, 2] {
+        let good = super::keys::rotated(&sim.keys(FERNET), 3, key(77 + round));
+        let from = sim.record(FERNET).set;
+        sim.stage_from(FERNET, &good, &from, 0);
+        // It jumps there, and back.
+        sim.world.now += jiff::SignedDuration::from_hours(if round == 1 { hours } else { -hours });
+        sim.settle();
+        assert_eq!(sim.keys(FERNET), good);
+        assert_eq!(sim.record(FERNET).rejected, None);
+    }
+    assert_eq!(notes(&sim, "FernetKeysRotated"), 2);
+}
+
+/// An operator whose clock is behind makes what a rotation needs without waiting for that time.
+#[test]
+fn a_role_from_the_future_is_bound() {
+    let mut sim = Sim::installed(OLD);
+    sim.delete("RoleBinding", "keystone-fernet-rotate");
+    let created = (sim.world.now + jiff::SignedDuration::from_hours(7)).to_string();
+    sim.edit("Role", "keystone-fernet-rotate", |role| role["metadata"]["creationTimestamp"] = json!(created));
+    sim.pass();
+    assert!(sim.find("RoleBinding", "keystone-fernet-rotate").is_some());
 }
 
 #[test]
@@ -136,17 +163,74 @@ fn the_next_set_waits_until_every_pod_has_the_last_one() {
     assert!(!rotates && message.contains(&format!("Pod/{lagging}")), "{message}");
     assert!(sim.condition("Ready").0);
     sim.jobs.clear();
+    end_confirm_jobs(&mut sim);
+    sim.settle();
+    assert_eq!(sim.keys(FERNET), second, "and goes on by itself");
+    assert!(sim.record(FERNET).everywhere && sim.record(FERNET).lagging.is_empty());
+}
+
+/// A pod that never gets the keys would keep them from rotating for ever, and nobody would know.
+#[test]
+fn a_pod_that_lags_for_too_long_is_trouble_with_a_way_out() {
+    let mut sim = Sim::installed(OLD);
+    let lagging = sim.servers()[0].clone();
+    let says_so = Behaviour::Fails(json!({"lagging": [lagging]}).to_string());
+    sim.jobs.insert("fernet-confirm", says_so.clone());
+    sim.rotate(FERNET);
+    sim.settle();
+    let since = sim.record(FERNET).lagging_since.unwrap();
+    assert_eq!(sim.reason("KeysRotate"), "Requested", "the kubelet takes its time");
+    // The Job that said so is gone, and the next one has not answered: nothing is forgotten.
+    sim.jobs.insert("fernet-confirm", Behaviour::Hangs);
+    end_confirm_jobs(&mut sim);
+    sim.settle();
+    assert_eq!((sim.record(FERNET).lagging, sim.record(FERNET).lagging_since), (vec![lagging.clone()], Some(since)));
+    let next = sim.pass().next.unwrap();
+    assert!(next <= since + SignedDuration::from_mins(10), "{next} {since}");
+    assert_eq!(notes(&sim, "KeysLagging"), 0);
+    sim.world.now = since + SignedDuration::from_mins(10);
+    for _ in 0..3 {
+        sim.settle();
+    }
+    let (rotates, message) = sim.condition("KeysRotate");
+    assert!(!rotates && message.contains(&format!("kubectl delete pod {lagging}")), "{message}");
+    assert_eq!(sim.reason("KeysRotate"), "KeysLagging");
+    assert_eq!(notes(&sim, "KeysLagging"), 1, "{:?}", sim.notes);
+    assert!(sim.condition("Ready").0, "users notice nothing");
+    // The way out.
+    sim.jobs.clear();
+    end_confirm_jobs(&mut sim);
+    sim.terminate(&lagging);
+    sim.settle();
+    assert!(sim.condition("KeysRotate").0, "{:?}", sim.condition("KeysRotate"));
+    let record = sim.record(FERNET);
+    assert!(record.everywhere && record.lagging.is_empty() && record.lagging_since.is_none(), "{record:?}");
+}
+
+#[test]
+fn a_pod_that_lagged_and_went_lags_no_more() {
+    let mut sim = Sim::installed(OLD);
+    let lagging = sim.servers()[0].clone();
+    sim.jobs.insert("fernet-confirm", Behaviour::Fails(json!({"lagging": [lagging]}).to_string()));
+    sim.rotate(FERNET);
+    sim.settle();
+    sim.jobs.insert("fernet-confirm", Behaviour::Hangs);
+    end_confirm_jobs(&mut sim);
+    sim.terminate(&lagging);
+    sim.settle();
+    let record = sim.record(FERNET);
+    assert_eq!((record.lagging, record.lagging_since, record.everywhere), (Vec::new(), None, false));
+}
+
+/// Their time to live is over.
+fn end_confirm_jobs(sim: &mut Sim) {
     for job in sim.names("Job").into_iter().filter(|job| job.contains("-confirm-")) {
-        // Its time to live is over.
         let pods = sim.pods_of(&job);
         sim.delete("Job", &job);
         for pod in &pods {
             sim.pod(pod);
         }
     }
-    sim.settle();
-    assert_eq!(sim.keys(FERNET), second, "and goes on by itself");
-    assert!(sim.record(FERNET).everywhere && sim.record(FERNET).lagging.is_empty());
 }
 
 #[test]

@@ -1,0 +1,89 @@
+//! What happens to everybody at once: the API server is killed, etcd stands still, a kind goes away and comes back.
+
+use std::time::Duration;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{Api, ResourceExt, api::DeleteParams};
+use proptest::{
+    prelude::*,
+    sample::select,
+    strategy::ValueTree,
+    test_runner::{Config, TestRunner},
+};
+use testbed::{
+    Cluster,
+    cluster::{Options, User},
+};
+
+use super::{outcome, schedule::Schedule, seeded};
+
+/// How many clouds suffer together.
+const CLOUDS: u64 = 4;
+/// The kind that goes away: it moves in the last step.
+const GLANCES: &str = "glances.glance.openstack.org";
+
+/// What may happen to everybody.
+#[derive(Clone, Debug)]
+enum Outage {
+    /// SIGKILL of the API server, and a new one.
+    Restart,
+    /// etcd stands still for so many milliseconds.
+    Pause(u64),
+    /// Glance's kind is not installed for so many milliseconds.
+    WithoutKind(u64),
+}
+
+/// Each outage, after so many milliseconds.
+fn outages(seed: u64) -> Vec<(u64, Outage)> {
+    let what = prop_oneof![
+        2 => Just(Outage::Restart),
+        2 => select(vec![500, 4_000, 16_000]).prop_map(Outage::Pause),
+        1 => (100..3_000u64).prop_map(Outage::WithoutKind),
+    ];
+    let all = prop::collection::vec((500..6_000u64, what), 2..5);
+    all.new_tree(&mut TestRunner::new_with_rng(Config::default(), seeded(seed))).unwrap().current()
+}
+
+async fn suffer(cluster: &Cluster, outage: &Outage) {
+    match outage {
+        Outage::Restart => cluster.restart_apiserver().await.unwrap(),
+        Outage::Pause(millis) => {
+            cluster.pause_etcd().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(*millis)).await;
+            cluster.resume_etcd().await.unwrap();
+        }
+        Outage::WithoutKind(millis) => {
+            let crds: Api<CustomResourceDefinition> = Api::all(cluster.client_of(User::Admin).await.unwrap());
+            if crds.delete(GLANCES, &DeleteParams::default()).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(*millis)).await;
+            let glance = || api::crd::foreign().into_iter().filter(|crd| crd.name_any() == GLANCES);
+            // The API server may still be busy with taking it away.
+            while cluster.install(glance()).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+/// A few schedules on a cluster of their own, and what happens to all of them. Answers what failed.
+pub async fn group(seed: u64) -> Vec<String> {
+    let cluster: &'static Cluster =
+        Box::leak(Box::new(Cluster::start(Options { audit: false, ..Options::default() }).await.unwrap()));
+    cluster.prepare().await.unwrap();
+    let outages = outages(seed);
+    let schedules: Vec<Schedule> = (0..CLOUDS).map(|cloud| Schedule::of(seed * CLOUDS + cloud)).collect();
+    let runs = schedules.iter().cloned().map(|schedule| outcome(cluster, schedule));
+    let disturb = async {
+        for (after, outage) in &outages {
+            tokio::time::sleep(Duration::from_millis(*after)).await;
+            eprintln!("  outage {outage:?}");
+            suffer(cluster, outage).await;
+        }
+    };
+    let (ended, ()) = tokio::join!(futures::future::join_all(runs), disturb);
+    cluster.end().await;
+    let failed = ended.into_iter().filter_map(Result::err);
+    failed.map(|why| format!("{why}\n--- group {seed}: {outages:?}")).collect()
+}
