@@ -1,5 +1,6 @@
 //! The commands: those of the operator's binary here, those of `kubectl openstack` in [`plugin`].
 
+mod admission;
 pub mod board;
 mod output;
 mod plan;
@@ -29,17 +30,20 @@ enum Command {
     Run(run::Args),
     /// Say what setting spec.targetVersion would do, step by step, without doing it.
     Plan(plan::Args),
+    /// Put the admission policies of this version in place and keep them there.
+    Admission(admission::Args),
 }
 
 /// Parses the command line and runs the command.
 pub fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    telemetry::start(cli.log_format);
+    let telemetry = telemetry::start(cli.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
-            Command::Run(args) => run::run(args).await,
+            Command::Run(args) => run::run(args, telemetry.level).await,
             Command::Plan(args) => plan::run(args).await,
+            Command::Admission(args) => admission::run(args).await,
         }
     })
 }

@@ -95,6 +95,48 @@ impl CallError {
     }
 }
 
+/// What kind of failure a call was: few words, for counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+pub enum ErrorClass {
+    /// Somebody else wrote in between, or was first.
+    Conflict,
+    /// The object is gone.
+    NotFound,
+    /// The operator lacks a right.
+    Forbidden,
+    /// The object was refused: by its schema or by an admission policy.
+    Invalid,
+    /// The API server asks for patience.
+    TooManyRequests,
+    /// The API server failed.
+    ServerError,
+    /// No answer in time.
+    Deadline,
+    /// An object of that name is somebody else's.
+    NotOurs,
+    /// There was no answer at all, or one that cannot be read.
+    Unreachable,
+}
+
+impl ErrorClass {
+    /// That of an error.
+    pub fn of(error: &CallError) -> Self {
+        match error {
+            CallError::Api(kube::Error::Api(status)) => match status.code {
+                409 => Self::Conflict,
+                404 | 410 => Self::NotFound,
+                401 | 403 => Self::Forbidden,
+                429 => Self::TooManyRequests,
+                400..=499 => Self::Invalid,
+                _ => Self::ServerError,
+            },
+            CallError::Api(_) => Self::Unreachable,
+            CallError::Deadline => Self::Deadline,
+            CallError::NotOurs(_) => Self::NotOurs,
+        }
+    }
+}
+
 /// What the API server said, in its own words where it answered.
 fn text(error: &kube::Error) -> String {
     match error {

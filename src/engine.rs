@@ -13,6 +13,7 @@
 mod backoff;
 mod cache;
 mod events;
+mod handle;
 mod pace;
 mod pass;
 mod queue;
@@ -23,9 +24,10 @@ use api::service::Kind;
 use jiff::Timestamp;
 
 pub use cache::{Cache, Seen};
-pub use queue::{Options, run};
+pub use handle::{Handle, WatchState};
+pub use queue::{Options, prepare};
 pub(crate) use watch::{Observed, api_of, read_once, read_readable};
-pub use write::{Status, Urgency, Write};
+pub use write::{Status, Urgency, Verb, Write};
 
 /// A kind that a controller watches.
 #[derive(Clone, Debug)]
@@ -54,6 +56,9 @@ pub trait Controller: Send + Sync + 'static {
 
     /// The kinds to watch.
     fn watched(&self) -> Vec<Watched>;
+
+    /// Those of them that this controller reports on: without them it can do nothing.
+    fn roots(&self) -> Vec<Kind>;
 
     /// Decides what to write in a namespace. `failures` are the last errors of writes that did not succeed yet, by
     /// `Kind/name`. The intents do not depend on each other: a status that cannot be written keeps only the writes of its

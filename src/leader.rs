@@ -28,7 +28,7 @@ pub const LEASE: &str = "openstack-release-operator";
 
 /// How long a Lease lives without renewal: the longest time without a leader after a crash. Why so long, and no longer:
 /// `hack/adr/0005`.
-pub const DURATION: Duration = Duration::from_secs(9);
+pub const DURATION: Duration = Duration::from_secs(8);
 
 /// How a replica takes part in the election.
 #[derive(Clone, Debug)]
@@ -70,6 +70,14 @@ impl Leading {
     pub fn now(&self) -> bool {
         let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
         *self.state.borrow() && until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// One that leads for a day, once it is told so.
+    #[cfg(test)]
+    pub(crate) fn of_test() -> (Self, watch::Sender<bool>) {
+        let (tell, state) = watch::channel(false);
+        let until = Arc::new(Mutex::new(Some(Instant::now() + Duration::from_secs(86_400))));
+        (Self { state, until }, tell)
     }
 
     /// Whether a renewal is late: it does not lead at this moment, and may again in the next.

@@ -4,8 +4,12 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::{service::SERVICES, step::MINOR_UPDATE};
+
 /// Whether a condition holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr,
+)]
 pub enum Status {
     /// It holds.
     True,
@@ -109,6 +113,8 @@ pub enum Reason {
     RotationRejected,
     /// A Job was to rotate keys, and did not.
     RotationFailed,
+    /// A pod does not get the published keys.
+    KeysLagging,
     /// Keys are gone before the tokens that they encrypted have expired.
     TooFewKeys,
     /// Something else uses the same database.
@@ -198,6 +204,43 @@ pub fn fold(verdicts: Vec<(String, Verdict)>, previous: &[Condition], now: Times
 
 /// The condition type that sums up all others.
 pub const READY: &str = "Ready";
+
+/// The condition type that says whether a newer version is available.
+pub const MINOR_UPDATE_AVAILABLE: &str = "MinorUpdateAvailable";
+
+/// The condition types of all root objects, besides those of the steps and of the services.
+const TYPES: &[&str] = &[
+    READY,
+    // OpenStackVersion
+    "Initialized",
+    "BundleValid",
+    "ContainerImagesKnown",
+    "CustomImagesValid",
+    "ImageSetConfirmed",
+    "KindsWatched",
+    MINOR_UPDATE_AVAILABLE,
+    "TargetVersionValid",
+    "UpdateOptionsValid",
+    // OpenStackControlPlane
+    "OpenStackControlPlaneOpenStackVersionInitializationReadyCondition",
+    "SpecFullyManaged",
+    // Keystone
+    "Available",
+    "Progressing",
+    "Degraded",
+    "KeysReady",
+    "KeysRotate",
+    "KeysSuffice",
+    "TargetReleaseValid",
+];
+
+/// The type as a constant, if it is one of ours: a status may have been written by others, and a label of a metric must
+/// not be any text.
+pub fn known(type_: &str) -> Option<&'static str> {
+    let steps = MINOR_UPDATE.iter().map(|step| step.condition);
+    let services = SERVICES.iter().map(|row| row.condition);
+    TYPES.iter().copied().chain(steps).chain(services).find(|known| *known == type_)
+}
 
 /// The condition of that type.
 pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {

@@ -47,3 +47,15 @@ shell() {
         [ -e "$1/usr/bin/$applet" ] || ln -s busybox "$1/usr/bin/$applet"
     done
 }
+
+# catalogs ROOT BUILD: a root directory with `opm`, and the probe that OLM asks it with; BUILD is hack/parts/build.
+catalogs() {
+    local opm
+    opm=$("$2" opm)
+    mkdir -p "$1"/{etc,tmp,usr/bin}
+    chmod 1777 "$1/tmp"
+    ln -s usr/bin "$1/bin"
+    user "$1" olm 1001
+    install -m 755 "$opm/opm" "$1/usr/bin/opm"
+    install -m 755 "$opm/grpc-health-probe" "$1/usr/bin/grpc_health_probe"
+}

@@ -1,6 +1,6 @@
 //! `run`: the operator itself.
 
-use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use plan::release::Bundle;
@@ -14,8 +14,11 @@ use crate::{
     client::{self, Deadlines},
     clock, config,
     controllers::{Keystone, Name, Release},
-    engine::{self, Options},
+    engine::{self, Controller, Handle, Options},
+    http::{self, Insight},
     leader::{self, Election, LEASE, Leadership, Leading},
+    metrics::{self, Metrics},
+    telemetry::Level,
 };
 
 /// Flags of `run`. The bundle (`OPENSTACK_RELEASE_VERSION`, `OPENSTACK_RELEASE`, `RELATED_IMAGE_*`) comes from the
@@ -34,6 +37,12 @@ pub(super) struct Args {
     /// The name of this replica; a restarted replica of the same name takes its Lease up again at once.
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
+    /// Where probes and metrics are answered: /livez, /readyz, /metrics.
+    #[arg(long, default_value = "0.0.0.0:8080", env = "HTTP_ADDRESS")]
+    http_address: SocketAddr,
+    /// A file whose content is the log level, or a filter as in `RUST_LOG`; it may change, come and go at any time.
+    #[arg(long, env = "LOG_LEVEL_FILE")]
+    log_level_file: Option<PathBuf>,
     /// Seconds that the Lease lives without renewal. For tests.
     #[arg(long, env = "LEASE_DURATION_SECONDS", hide = true, value_parser = clap::value_parser!(u64).range(3..=300))]
     lease_duration_seconds: Option<u64>,
@@ -62,8 +71,12 @@ impl Args {
 /// Where the Lease is when nothing says otherwise: OLM's namespace for operators.
 const LEASE_NAMESPACE: &str = "openstack-operators";
 
-pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args, level: Level) -> anyhow::Result<()> {
     args.deadlines().set();
+    if let Some(path) = args.log_level_file.clone() {
+        tokio::spawn(level.follow(path));
+    }
+    let listener = http::bind(args.http_address)?;
     if let Some(file) = args.clock_offset_file.clone() {
         clock::follow(file);
     }
@@ -82,9 +95,20 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     // On a connection of its own: a renewal must not queue behind the writes of a thousand clouds.
     let leadership = Leadership::join(client::connect().await?, election);
     let (stop, stopping) = watch::channel(false);
-    let options = Options { client, scope, instance: identity, leading: leadership.leading(), stopping };
     let leading = leadership.leading();
-    let mut controllers = tokio::spawn(run_all(args.controllers, bundle, options));
+    let counters = metrics::Engine::default();
+    let options = Options {
+        client,
+        scope,
+        instance: identity,
+        leading: leading.clone(),
+        stopping: stopping.clone(),
+        metrics: counters.clone(),
+    };
+    let (handles, running) = start_all(args.controllers, bundle, &options);
+    let metrics = Metrics::new(&counters, handles.clone(), leading.clone());
+    http::serve(listener, Insight { handles, metrics, stopping: stopping.clone() })?;
+    let mut controllers = tokio::spawn(until_one_ends(running, stopping));
     let ended = tokio::select! {
         // In this order: controllers end, too, when the Lease is lost, and that is then the reason.
         biased;
@@ -109,19 +133,29 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// Runs the controllers side by side. One that ends ends the others: a process that does half of its work would keep
-/// another replica from doing all of it.
-async fn run_all(names: Vec<Name>, bundle: Bundle, options: Options) {
-    let mut running: JoinSet<()> = JoinSet::new();
-    let mut stopping = options.stopping.clone();
+/// Starts the controllers side by side.
+fn start_all(names: Vec<Name>, bundle: Bundle, options: &Options) -> (Vec<Handle>, JoinSet<()>) {
+    let (mut handles, mut running) = (Vec::new(), JoinSet::new());
     let bundle = Arc::new(bundle);
     for name in names.into_iter().collect::<HashSet<_>>() {
         let options = options.clone();
         match name {
-            Name::Release => running.spawn(engine::run(Release { bundle: Arc::clone(&bundle) }, options)),
-            Name::Keystone => running.spawn(engine::run(Keystone, options)),
-        };
+            Name::Release => start(Release { bundle: Arc::clone(&bundle) }, options, &mut handles, &mut running),
+            Name::Keystone => start(Keystone, options, &mut handles, &mut running),
+        }
     }
+    (handles, running)
+}
+
+fn start<C: Controller>(controller: C, options: Options, handles: &mut Vec<Handle>, running: &mut JoinSet<()>) {
+    let (handle, run) = engine::prepare(controller, options);
+    handles.push(handle);
+    running.spawn(run);
+}
+
+/// One controller that ends ends the others: a process that does half of its work would keep another replica from doing
+/// all of it.
+async fn until_one_ends(mut running: JoinSet<()>, mut stopping: watch::Receiver<bool>) {
     while let Some(ended) = running.join_next().await {
         if let Err(error) = ended
             && error.is_panic()

@@ -6,6 +6,7 @@ use api::{
     DynamicObject, MANAGED_BY,
     keystone::{KEYSTONE, KeystoneSpec, KeystoneStatus},
     manager,
+    service::Kind,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use jiff::Timestamp;
@@ -30,6 +31,10 @@ impl Controller for Keystone {
         // Pods, Secrets and the like are everybody's: only our own are worth the memory.
         let own = KINDS.iter().map(|kind| Watched { kind: *kind, label: Some(format!("{label}={value}")) });
         [Watched { kind: KEYSTONE, label: None }].into_iter().chain(own).collect()
+    }
+
+    fn roots(&self) -> Vec<Kind> {
+        vec![KEYSTONE]
     }
 
     fn decide(&self, cache: &Cache, namespace: &str, failures: &Failures, now: Timestamp) -> Vec<Intent> {

@@ -57,6 +57,10 @@ impl Controller for Release {
         Self::kinds()
     }
 
+    fn roots(&self) -> Vec<Kind> {
+        vec![VERSION, CONTROL_PLANE]
+    }
+
     fn decide(&self, cache: &Cache, namespace: &str, failures: &Failures, now: Timestamp) -> Vec<Intent> {
         if let Some((kind, reason)) = unreadable(cache) {
             tracing::error!(namespace, kind, reason, "nothing is decided while this kind cannot be read");

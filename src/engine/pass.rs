@@ -11,17 +11,19 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::{
     Cache, Controller, Intent, Write,
     backoff::Backoff,
     cache::is_same,
     events::Events,
+    handle::Work,
     pace::{Pace, Patience},
     watch::slim,
-    write::{Status, Urgency},
+    write::{Status, Urgency, Verb},
 };
-use crate::{client::CallError, clock, leader::Leading};
+use crate::{client::CallError, clock, leader::Leading, metrics};
 
 /// What a pass needs; shared by all passes of a controller.
 pub(super) struct Passes<C> {
@@ -36,6 +38,9 @@ pub(super) struct Passes<C> {
     pub(super) memories: Mutex<HashMap<String, Memory>>,
     /// What keeps reports that can wait out of the way of others.
     pub(super) pace: Pace,
+    /// Where each call that was answered shows that a pass goes on.
+    pub(super) work: Arc<Work>,
+    pub(super) metrics: metrics::Engine,
 }
 
 /// What a pass over a namespace leaves to the next one.
@@ -59,9 +64,12 @@ impl<C: Controller> Passes<C> {
     pub(super) async fn run(self: Arc<Self>, namespace: String) -> Again {
         let mut again = Again::default();
         if self.may_act() {
+            let (start, controller) = (Instant::now(), self.controller.name());
+            let span = tracing::info_span!("pass", controller, namespace);
             let mut memory = self.take_memory(&namespace);
-            again = self.pass(&namespace, &mut memory).await;
+            again = self.pass(&namespace, &mut memory).instrument(span).await;
             self.put_memory(namespace, memory);
+            self.metrics.passed(controller, start.elapsed());
         }
         if self.leading.lapsed() {
             // What was left out is made up for when the Lease is renewed; nothing else would ask for it.
@@ -133,7 +141,11 @@ impl<C: Controller> Passes<C> {
         }
         let (kind, name) = write.target();
         let before = self.cache.object(kind, namespace, name);
-        let written = write.make(&self.client, namespace).await;
+        let (object, verb) = (key.as_str(), write.verb());
+        let span = tracing::info_span!("act", object, verb = <&str>::from(verb));
+        let written = write.make(&self.client, namespace).instrument(span).await;
+        self.work.goes_on(namespace, Instant::now());
+        self.metrics.wrote(kind.kind, verb, &written);
         let made = written.map(|written| {
             // A write that a webhook takes back changes nothing: doing it again at once would never end. What a delete
             // has done, the watch tells.
@@ -150,6 +162,7 @@ impl<C: Controller> Passes<C> {
     }
 
     fn decide(&self, namespace: &str, backoff: &Backoff) -> Vec<Intent> {
+        let _span = tracing::info_span!("plan").entered();
         let now = clock::now();
         // Whole seconds, as the API server keeps them: a status is then equal to what is read back.
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
@@ -165,7 +178,11 @@ impl<C: Controller> Passes<C> {
                 continue;
             }
             let before = self.cache.object(&status.kind, namespace, &status.name);
-            match status.write(&self.client, namespace).await {
+            let span = tracing::info_span!("report", object = key);
+            let written = status.write(&self.client, namespace).instrument(span).await;
+            self.work.goes_on(namespace, Instant::now());
+            self.metrics.wrote(status.kind.kind, Verb::Status, &written);
+            match written {
                 Ok(written) => {
                     self.events.publish(&written, status.events);
                     self.keep(status.kind, before.as_ref(), Some(written));

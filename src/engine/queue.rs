@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
@@ -11,27 +11,25 @@ use kube::{
     Client,
     runtime::scheduler::{ScheduleRequest, debounced_scheduler},
 };
-use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use tokio::sync::{mpsc, watch};
 
 use super::{
     Controller, Watched,
     cache::Cache,
     events::Events,
+    handle::{Handle, Ping, Work},
     pace::Pace,
     pass::{Again, Passes},
     watch::Watches,
 };
-use crate::leader::Leading;
+use crate::{leader::Leading, metrics};
 
 /// How long changes are gathered before a pass: a burst of watch events is one pass.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
 /// How many passes are under way at a time, each with a few writes: more only wait for each other in the API server, and
 /// everybody else's requests wait with them.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 
 /// At the latest after this long every namespace is looked at, whatever the watches say.
 const RESYNC: Duration = Duration::from_secs(600);
@@ -52,15 +50,33 @@ pub struct Options {
     pub leading: Leading,
     /// Turns true when the process is to end.
     pub stopping: watch::Receiver<bool>,
+    /// What is counted.
+    pub metrics: metrics::Engine,
 }
 
-/// Runs a controller until the process is to end; passes that are under way then are finished.
-pub async fn run<C: Controller>(controller: C, options: Options) {
-    let Options { client, scope, instance, leading, stopping } = options;
-    let watched = controller.watched();
+/// Prepares a controller: what may be asked of it, and its run until the process is to end; passes that are under way
+/// then are finished.
+pub fn prepare<C: Controller>(controller: C, options: Options) -> (Handle, impl Future<Output = ()> + Send) {
     let cache = Cache::default();
+    let work = Arc::<Work>::default();
+    // One question at a time is enough.
+    let (ask, pings) = mpsc::channel(1);
+    let kinds = (controller.watched().iter().map(|row| row.kind).collect(), controller.roots());
+    let handle = Handle::new(controller.name(), kinds, cache.clone(), Arc::clone(&work), ask);
+    (handle, run(controller, options, cache, work, pings))
+}
+
+async fn run<C: Controller>(
+    controller: C,
+    options: Options,
+    cache: Cache,
+    work: Arc<Work>,
+    pings: mpsc::Receiver<Ping>,
+) {
+    let Options { client, scope, instance, leading, stopping, metrics } = options;
+    let watched = controller.watched();
     let (touched, changes) = mpsc::unbounded_channel();
-    let watching = Watches::new(client.clone(), cache.clone(), touched, scope).run(watched.clone());
+    let watching = Watches::new(client.clone(), cache.clone(), touched, scope, metrics.clone()).run(watched.clone());
     let watching = tokio::spawn(watching);
     let (events, publishing) = Events::start(client.clone(), instance);
     tracing::info!(controller = controller.name(), kinds = watched.len(), "watching");
@@ -73,8 +89,10 @@ pub async fn run<C: Controller>(controller: C, options: Options) {
         stopping: stopping.clone(),
         memories: Mutex::new(HashMap::new()),
         pace: Pace::default(),
+        work: Arc::clone(&work),
+        metrics,
     };
-    Queue { cache, watched, changes, leading, stopping }.work(Arc::new(passes)).await;
+    Queue { cache, watched, changes, leading, stopping, work, pings }.work(Arc::new(passes)).await;
     watching.abort();
     // With the passes the channel of the events is closed: what was given to it is still published.
     let _ = tokio::time::timeout(Duration::from_secs(5), publishing).await;
@@ -87,11 +105,13 @@ struct Queue {
     changes: mpsc::UnboundedReceiver<Option<String>>,
     leading: Leading,
     stopping: watch::Receiver<bool>,
+    work: Arc<Work>,
+    pings: mpsc::Receiver<Ping>,
 }
 
 impl Queue {
     async fn work<C: Controller>(self, passes: Arc<Passes<C>>) {
-        let Self { cache, watched, mut changes, mut leading, mut stopping } = self;
+        let Self { cache, watched, mut changes, mut leading, mut stopping, work, mut pings } = self;
         let all = || namespaces(&cache, &watched);
         let (due, requests) = mpsc::unbounded_channel::<ScheduleRequest<String>>();
         let requests = futures::stream::unfold(requests, |mut requests| async {
@@ -104,7 +124,8 @@ impl Queue {
         let mut resync = tokio::time::interval(RESYNC);
         let mut settle = tokio::time::interval(SETTLE);
         let ask = |namespace: String, at: Instant| {
-            let _ = due.send(ScheduleRequest { message: namespace, run_at: at });
+            work.asked(&namespace, at);
+            let _ = due.send(ScheduleRequest { message: namespace, run_at: at.into() });
         };
         loop {
             let ready = cache.is_ready(watched.iter().map(|watched| watched.kind));
@@ -117,14 +138,16 @@ impl Queue {
                 Some(namespace) = async {
                     scheduler.as_mut().hold_unless(|namespace| !running.contains(namespace)).next().await
                 }, if ready && under_way.len() < AT_ONCE => {
+                    work.begins(&namespace, Instant::now());
                     running.insert(namespace.clone());
                     let pass = Arc::clone(&passes).run(namespace.clone());
                     under_way.push(pass.map(move |again| (namespace, again)));
                 }
                 Some((namespace, Again { at })) = under_way.next() => {
                     running.remove(&namespace);
+                    work.ends(&namespace, Instant::now());
                     if let Some(at) = at {
-                        ask(namespace, at.into());
+                        ask(namespace, at);
                     }
                 }
                 changed = leading.changed() => {
@@ -137,6 +160,9 @@ impl Queue {
                 }
                 _ = settle.tick() => cache.settle(SETTLE),
                 _ = resync.tick() => all().into_iter().for_each(|namespace| ask(namespace, Instant::now())),
+                Some(answer) = pings.recv() => {
+                    let _ = answer.send(());
+                }
                 _ = stopping.wait_for(|stopping| *stopping) => break,
             }
         }
@@ -147,4 +173,69 @@ impl Queue {
 /// Every namespace that has an object of a watched kind.
 fn namespaces(cache: &Cache, watched: &[Watched]) -> HashSet<String> {
     watched.iter().flat_map(|watched| cache.namespaces(&watched.kind)).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use api::dataplane::NODE_SET;
+    use jiff::Timestamp;
+    use kube::Config;
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::{Failures, Intent, Seen};
+
+    /// A controller whose decision lasts as long as the test wants.
+    struct Slow {
+        begun: mpsc::UnboundedSender<()>,
+        end: Mutex<std::sync::mpsc::Receiver<()>>,
+    }
+
+    impl Controller for Slow {
+        fn name(&self) -> &'static str {
+            "slow"
+        }
+
+        fn watched(&self) -> Vec<Watched> {
+            vec![Watched { kind: NODE_SET, label: None }]
+        }
+
+        fn roots(&self) -> Vec<api::service::Kind> {
+            vec![NODE_SET]
+        }
+
+        fn decide(&self, _: &Cache, _: &str, _: &Failures, _: Timestamp) -> Vec<Intent> {
+            let _ = self.begun.send(());
+            let _ = self.end.lock().unwrap().recv();
+            Vec::new()
+        }
+    }
+
+    /// Asked from another runtime, as in the process: one whose worker does not come back may not even see time pass.
+    #[tokio::test]
+    async fn a_decision_that_does_not_end_is_noticed() {
+        let ((begun, mut begins), (end, ends)) = (mpsc::unbounded_channel(), std::sync::mpsc::channel());
+        let ((leading, leads), (_stop, stopping)) = (Leading::of_test(), watch::channel(false));
+        let metrics = metrics::Engine::default();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        // The client works in the runtime in which it is made.
+        let entered = runtime.enter();
+        let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let options = Options { client, scope: None, instance: String::new(), leading, stopping, metrics };
+        let (handle, run) = prepare(Slow { begun, end: Mutex::new(ends) }, options);
+        drop(entered);
+        runtime.spawn(run);
+        assert_eq!(handle.stuck().await, None, "no API server, and no trouble of its own");
+        // What a watch would bring.
+        let object = json!({"metadata": {"namespace": "cloud", "name": "edpm"}});
+        handle.cache.put(NODE_SET, serde_json::from_value(object).unwrap());
+        handle.cache.mark(NODE_SET, Seen::Synced);
+        leads.send_replace(true);
+        begins.recv().await.unwrap();
+        assert_eq!(handle.stuck().await.unwrap(), "slow: the queue does not turn");
+        drop(end);
+        assert_eq!(handle.stuck().await, None);
+        runtime.shutdown_background();
+    }
 }

@@ -16,7 +16,10 @@ use super::{
     Watched,
     cache::{Cache, Seen},
 };
-use crate::client::{CallError, Deadlines, call};
+use crate::{
+    client::{CallError, Deadlines, call},
+    metrics::Engine,
+};
 
 /// Where a change goes: the namespace, or `None` for all of them.
 pub(super) type Touched = mpsc::UnboundedSender<Option<String>>;
@@ -27,12 +30,13 @@ pub(super) struct Watches {
     cache: Cache,
     touched: Touched,
     scope: Option<String>,
+    metrics: Engine,
     running: HashMap<Kind, JoinHandle<()>>,
 }
 
 impl Watches {
-    pub(super) fn new(client: Client, cache: Cache, touched: Touched, scope: Option<String>) -> Self {
-        Self { client, cache, touched, scope, running: HashMap::new() }
+    pub(super) fn new(client: Client, cache: Cache, touched: Touched, scope: Option<String>, metrics: Engine) -> Self {
+        Self { client, cache, touched, scope, metrics, running: HashMap::new() }
     }
 
     /// Follows the CRDs and keeps exactly the watches of the installed kinds running.
@@ -72,6 +76,7 @@ impl Watches {
 
     /// Without the right to see CRDs every kind is tried: better than knowing nothing.
     fn without_crds(&mut self, by_crd: &HashMap<String, Watched>, error: &watcher::Error) {
+        self.metrics.watch_failed("CustomResourceDefinition");
         tracing::warn!(%error, "CustomResourceDefinitions cannot be watched; trying every kind");
         for kind in by_crd.values() {
             self.start(kind);
@@ -87,8 +92,13 @@ impl Watches {
         if let Some(label) = &watched.label {
             config = config.labels(label);
         }
-        let follow = follow(api, config, watched.kind, self.cache.clone(), self.touched.clone());
-        self.running.insert(watched.kind, tokio::spawn(follow));
+        let seen = Seeing {
+            kind: watched.kind,
+            cache: self.cache.clone(),
+            touched: self.touched.clone(),
+            metrics: self.metrics.clone(),
+        };
+        self.running.insert(watched.kind, tokio::spawn(follow(api, config, seen)));
     }
 
     fn stop(&mut self, kind: Kind) {
@@ -126,7 +136,16 @@ pub(crate) fn resource(kind: &Kind) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(kind.group, kind.version, kind.kind), kind.plural)
 }
 
-async fn follow(api: Api<DynamicObject>, config: watcher::Config, kind: Kind, cache: Cache, touched: Touched) {
+/// Where what a watch brings goes.
+struct Seeing {
+    kind: Kind,
+    cache: Cache,
+    touched: Touched,
+    metrics: Engine,
+}
+
+async fn follow(api: Api<DynamicObject>, config: watcher::Config, seeing: Seeing) {
+    let Seeing { kind, cache, touched, metrics } = seeing;
     let events = watcher(api, config).default_backoff().modify(slim);
     pin_mut!(events);
     let mut failing = false;
@@ -163,6 +182,7 @@ async fn follow(api: Api<DynamicObject>, config: watcher::Config, kind: Kind, ca
             Ok(None) => return,
             Err(error) => {
                 tracing::warn!(kind = kind.kind, %error, "watch failed; trying again");
+                metrics.watch_failed(kind.kind);
                 failing = true;
                 cache.fails(kind, error.to_string());
                 let news = cache.mark(kind, Seen::Unreadable(error.to_string()));
@@ -245,7 +265,8 @@ impl Observed {
     pub(crate) fn new(client: Client, watched: Vec<Watched>, scope: Option<String>) -> Self {
         let cache = Cache::default();
         let (touched, changes) = mpsc::unbounded_channel();
-        let watching = tokio::spawn(Watches::new(client, cache.clone(), touched, scope).run(watched));
+        let watching =
+            tokio::spawn(Watches::new(client, cache.clone(), touched, scope, Engine::default()).run(watched));
         Self { cache, changes, watching }
     }
 

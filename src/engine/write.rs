@@ -64,6 +64,22 @@ pub enum Write {
     },
 }
 
+/// What a write does, for counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Verb {
+    /// An object is applied.
+    Apply,
+    /// An object is created.
+    Create,
+    /// Some fields are changed.
+    Merge,
+    /// An object is deleted.
+    Delete,
+    /// A status is replaced.
+    Status,
+}
+
 /// A status to write.
 pub struct Status {
     /// The kind.
@@ -98,6 +114,16 @@ impl Write {
     pub fn key(&self) -> String {
         let (kind, name) = self.target();
         format!("{}/{name}", kind.kind)
+    }
+
+    /// What it does.
+    pub(super) fn verb(&self) -> Verb {
+        match self {
+            Self::Apply { .. } => Verb::Apply,
+            Self::Create { .. } => Verb::Create,
+            Self::Merge { .. } | Self::RemoveAnnotation { .. } => Verb::Merge,
+            Self::Delete { .. } => Verb::Delete,
+        }
     }
 
     /// The kind and the name of what is written.

@@ -9,6 +9,7 @@ mod failures;
 mod install;
 mod keys;
 mod offline;
+mod olm;
 mod restore;
 mod rotation;
 mod scene;

@@ -11,6 +11,7 @@ mod chaos;
 mod crash;
 mod faults;
 mod gates;
+mod http;
 mod keystone;
 mod kinds;
 mod lifecycle;

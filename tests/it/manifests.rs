@@ -161,3 +161,20 @@ async fn the_kustomization_has_every_manifest() {
     }
     assert!(text.contains("name: OPENSTACK_RELEASE_VERSION"), "the Deployment brings a version");
 }
+
+/// A cluster without Prometheus has not the CRDs of its operator.
+#[tokio::test]
+async fn monitoring_is_apart_and_complete() {
+    let cluster = cluster::shared().await.unwrap();
+    let built = async |folder: &str| {
+        let folder = testbed::root().join(folder);
+        let output = cluster.kubectl(["kustomize", &folder.to_string_lossy()]).await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(!built("manifests").await.contains("monitoring.coreos.com"));
+    let monitoring = built("manifests/monitoring").await;
+    for kind in ["PrometheusRule", "ServiceMonitor", "ConfigMap"] {
+        assert!(monitoring.contains(&format!("kind: {kind}\n")), "{kind}");
+    }
+}

@@ -53,6 +53,9 @@ pub struct KeySetStatus {
     /// The pods that were asked last and do not have it yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lagging: Vec<String>,
+    /// Since when some pod is known not to have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lagging_since: Option<Timestamp>,
     /// The last new set that was not published, until one is.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable")]
     pub rejected: Option<RejectedSet>,

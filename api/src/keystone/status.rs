@@ -56,7 +56,9 @@ pub struct KeystoneStatus {
 }
 
 /// The phase of an upgrade, in the seed's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, strum::Display)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr,
+)]
 pub enum UpgradePhase {
     /// `db_sync --expand` with the new image.
     Expanding,

@@ -164,7 +164,8 @@ fn nested(path: &str, value: Value) -> Value {
 }
 
 /// Merges maps; anything else is replaced.
-fn merge(into: &mut Value, from: Value) {
+/// Adds fields to an object; what is there already gets the new value.
+pub fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (field, value) in from {

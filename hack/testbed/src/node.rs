@@ -112,6 +112,22 @@ impl Node {
         Ok(String::from_utf8(output.stdout)?)
     }
 
+    /// The name by digest of an image that `hack/images` built: all that a pod may use that insists on pulling tags.
+    pub fn digest(&self, image: &str) -> anyhow::Result<String> {
+        for list in fs::read_dir(self.state.join("images"))? {
+            let path = list?.path();
+            if path.extension().is_none_or(|extension| extension != "digests") {
+                continue;
+            }
+            let text = fs::read_to_string(path)?;
+            let found = text.lines().filter_map(|line| line.split_once(' ')).find(|(name, _)| *name == image);
+            if let Some((_, digest)) = found {
+                return Ok(digest.to_owned());
+            }
+        }
+        bail!("the cluster has no image {image}; run hack/images")
+    }
+
     /// Applies a file of manifests in a namespace.
     pub async fn apply(&self, namespace: &str, file: impl AsRef<Path>) -> anyhow::Result<()> {
         let file = file.as_ref().as_os_str();

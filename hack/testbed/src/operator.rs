@@ -1,15 +1,21 @@
 //! The operator as a process, with the environment that a bundle gives it.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use anyhow::{Context as _, bail};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Bytes;
+use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
 
 use crate::{
     Cluster, Release,
     cluster::User,
-    process::{Process, Signal},
+    process::{POLL, Process, Signal},
     usage::{Usage, child_of},
 };
 
@@ -145,6 +151,45 @@ impl Operator {
         self.restart().await
     }
 
+    /// Where it answers probes and tells metrics, once it has said so.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        let log = self.process.log_tail(usize::MAX);
+        let line = log.lines().rev().find(|line| line.contains("probes and metrics"))?;
+        line.split_once("address=")?.1.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Asks it by HTTP; its status code and its text.
+    pub async fn ask(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        let address = self.http_address().context("it has not said where it listens")?;
+        let client = HttpClient::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+        let answer = client.get(format!("http://{address}{path}").parse()?).await?;
+        let code = answer.status().as_u16();
+        let body = answer.into_body().collect().await?.to_bytes();
+        Ok((code, String::from_utf8(body.to_vec())?))
+    }
+
+    /// Asks it again and again until the answer is as wanted, and returns it; there is nothing to watch.
+    pub async fn answers(
+        &self,
+        path: &str,
+        timeout: Duration,
+        holds: impl Fn(u16, &str) -> bool,
+    ) -> anyhow::Result<String> {
+        let start = Instant::now();
+        loop {
+            let answer = self.ask(path).await;
+            if let Ok((code, text)) = &answer
+                && holds(*code, text)
+            {
+                return Ok(text.clone());
+            }
+            if start.elapsed() > timeout {
+                bail!("{path} did not answer as wanted within {timeout:?}: {answer:?}");
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// What it uses now.
     pub fn usage(&self) -> anyhow::Result<Usage> {
         Usage::of(child_of(self.process.keeper(), &self.options.binary)?)
@@ -186,6 +231,8 @@ fn spawn(options: &Options, kubeconfig: &Path, log: &Path) -> anyhow::Result<Pro
         ("POD_NAMESPACE".to_owned(), options.namespace.clone()),
         ("RUST_LOG".to_owned(), options.log.clone()),
         ("RUST_BACKTRACE".to_owned(), "1".to_owned()),
+        // Operators run side by side: each takes a free port and tells it.
+        ("HTTP_ADDRESS".to_owned(), "127.0.0.1:0".to_owned()),
     ]);
     env.push(("CONTROLLERS".to_owned(), options.controllers.join(",")));
     env.extend(options.env.iter().cloned());

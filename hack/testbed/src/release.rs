@@ -7,14 +7,18 @@ use api::image::{self, Images};
 use serde::{Deserialize, Serialize};
 
 /// What a bundle of one version ships.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Release {
     /// The version, e.g. `1.0.1`.
     pub version: String,
     /// The series, e.g. `2025.2`.
     pub release: String,
-    /// The images, by field name.
+    /// The image of the operator itself.
+    pub operator_image: String,
+    /// The image of the OLM bundle, for a catalog.
+    pub bundle_image: String,
+    /// The images of the cloud, by field name.
     pub images: Images,
 }
 
@@ -47,7 +51,7 @@ impl Release {
     /// Another version with the same repositories: every tag becomes the version.
     #[must_use]
     pub fn with_version(mut self, version: &str) -> Self {
-        for reference in self.images.values_mut() {
+        for reference in self.images.values_mut().chain([&mut self.operator_image, &mut self.bundle_image]) {
             *reference = format!("{}:{version}", image::split_reference(reference).repository);
         }
         version.clone_into(&mut self.version);

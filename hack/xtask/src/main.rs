@@ -22,6 +22,10 @@ enum Command {
     Bench(bench::Args),
     /// Show a minor update of a whole cloud, on a real API server with scripted service operators.
     Demo(demo::Args),
+    /// Write the OLM bundle of a release.
+    Bundle(generate::olm::Args),
+    /// Write the OLM catalog of the releases.
+    Catalog(generate::olm::Args),
     /// Write the files that follow from the tables, or check them.
     Gen(generate::Args),
 }
@@ -30,6 +34,8 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Bundle(args) => generate::olm::write_bundle(&args),
+        Command::Catalog(args) => generate::olm::write_catalog(&args),
         Command::Gen(args) => generate::run(&args),
     }
 }

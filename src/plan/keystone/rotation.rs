@@ -14,6 +14,7 @@
 mod check;
 mod confirm;
 mod fruitless;
+mod lags;
 mod lifetime;
 mod parts;
 mod set;
@@ -91,7 +92,9 @@ pub(crate) fn plan(scene: &Scene<'_>) -> Rotations {
     } else {
         Verdict::unknown("there are no keys yet")
     };
-    all.verdicts.push((ROTATES.to_owned(), verdict.unwrap_or(fine)));
+    let verdict = verdict.unwrap_or(fine);
+    all.notes.extend(lags_now(scene, &verdict));
+    all.verdicts.push((ROTATES.to_owned(), verdict));
     if let Some(spec) = scene.spec {
         let (verdict, note) = suffice(scene, spec);
         all.verdicts.push((SUFFICE.to_owned(), verdict));
@@ -132,7 +135,7 @@ fn outcome(scene: &Scene<'_>, row: &Repository) -> Outcome {
 
     let spread = confirm::judge(scene, row, &status);
     status.everywhere = matches!(spread, Spread::Everywhere);
-    status.lagging = spread.lagging().to_vec();
+    lags::record(scene, &mut status, &spread);
     outcome.actions.extend(confirm::actions(scene, row, spec, &status, &spread));
 
     let published = Published { set: &live, most: (row.most)(spec) };
@@ -147,18 +150,27 @@ fn outcome(scene: &Scene<'_>, row: &Repository) -> Outcome {
     outcome.notes.extend(rejection(row, before, status.rejected.as_ref()));
 
     let fruitless = fruitless::jobs(scene, row, &status, &staging);
-    outcome.next = next.into_iter().chain(fruitless.next).min();
+    let lags_too_long = lags::end(&status).filter(|end| *end > scene.world.now);
+    outcome.next = [next, fruitless.next, lags_too_long].into_iter().flatten().min();
     let old = before.map(|before| before.fruitless.clone()).unwrap_or_default();
     let news = fruitless.jobs.iter().filter(|(job, _)| !old.contains(job));
     outcome.notes.extend(news.map(|(_, text)| warning(NoteReason::RotationFailed, text.clone())));
     status.fruitless = fruitless.jobs.iter().map(|(job, _)| job.clone()).collect();
-    outcome.verdict = verdict(row, &status, (&staging, may), &spread, &fruitless.jobs);
+    let lags = lags::trouble(scene, row, &status);
+    outcome.verdict = verdict(row, &status, (&staging, may), &spread, (lags, &fruitless.jobs));
     outcome.status = Some(status);
     outcome
 }
 
 fn warning(reason: NoteReason, message: String) -> Note {
     Note { warning: true, reason, message }
+}
+
+/// That a pod lags for too long, once.
+fn lags_now(scene: &Scene<'_>, verdict: &Verdict) -> Option<Note> {
+    let known = condition::find(&scene.before.conditions, ROTATES).is_some_and(|known| known.reason == verdict.reason);
+    let news = verdict.reason == Reason::KeysLagging && !known;
+    news.then(|| warning(NoteReason::KeysLagging, verdict.message.clone()))
 }
 
 /// The record of the set that is published now.
@@ -186,6 +198,7 @@ fn recorded(
         // The first keys were there before the first pod.
         everywhere: known.map_or(before.is_none() && rotated.is_none(), |known| known.everywhere),
         lagging: known.map(|known| known.lagging.clone()).unwrap_or_default(),
+        lagging_since: known.and_then(|known| known.lagging_since),
         // A rotation that went through answers what was refused before.
         rejected: known.or(before.filter(|_| !is_ours(secret, &set))).and_then(|before| before.rejected.clone()),
         fruitless: Vec::new(),
@@ -246,7 +259,7 @@ fn verdict(
     status: &KeySetStatus,
     new: (&Staging<'_>, Result<(), String>),
     spread: &Spread,
-    fruitless: &[(String, String)],
+    (lags, fruitless): (Option<String>, &[(String, String)]),
 ) -> Option<Verdict> {
     let warn = |reason, message: String| Some(Verdict::no(Severity::Warning, reason, message));
     let wait = |message: String| Some(Verdict::no(Severity::Info, Reason::Requested, message));
@@ -255,6 +268,9 @@ fn verdict(
     }
     if let Spread::Failed(failure) = spread {
         return warn(failure.reason, failure.message.clone());
+    }
+    if let Some(message) = lags {
+        return warn(Reason::KeysLagging, message);
     }
     if let Some((_, message)) = fruitless.first() {
         return warn(Reason::RotationFailed, message.clone());

@@ -173,6 +173,8 @@ pub enum NoteReason {
     RotationRejected,
     /// A Job was to rotate keys, and did not.
     RotationFailed,
+    /// A pod does not get the published keys.
+    KeysLagging,
     /// Keys are gone before the tokens that they encrypted have expired.
     TooFewKeys,
     /// The first schema is there.

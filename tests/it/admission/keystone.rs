@@ -146,7 +146,7 @@ async fn only_a_change_of_the_spec_is_judged() {
     let mut object = scene.keystone(json!({}));
     object.as_object_mut().unwrap().remove("spec");
     object["status"] = json!({"installedRelease": "2025.1", "installedImage": "x:2025.1", "upgradePhase": "Expanding"});
-    operator.apply_status(KEYSTONES, object).await.accepted();
+    operator.replace_status(KEYSTONES, object).await.accepted();
     scene.patch(KEYSTONES, json!({"metadata": {"labels": {"a": "b"}}})).await.accepted();
     scene
         .try_patch(KEYSTONES, json!({"spec": {"preStopSleepSeconds": 90}}))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use api::{keystone::KEYSTONE, manager::STATUS};
 use kube::{
     Client,
-    api::{Patch, PatchParams, PostParams},
+    api::{GetParams, Patch, PatchParams, PostParams},
     client::Body,
     core::Request,
 };
@@ -125,9 +125,12 @@ impl Scene {
         }
     }
 
-    /// Replaces the status at once, as the operator's apply does.
-    pub async fn apply_status(&self, plural: &str, object: Value) -> Answer {
-        self.send(plural, Call::Patch("status", PatchParams::apply(STATUS).force(), Patch::Apply(object))).await
+    /// Replaces the status, as the operator does.
+    pub async fn replace_status(&self, plural: &str, mut object: Value) -> Answer {
+        let request = self.request(plural).get(fixtures::NAME, &GetParams::default()).unwrap();
+        let found: Value = self.client.request(request).await.unwrap();
+        object["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
+        self.send(plural, Call::ReplaceStatus(object)).await
     }
 
     /// Waits for an answer that names the policy: those that look at siblings notice them a little later.
@@ -142,10 +145,18 @@ impl Scene {
         }
     }
 
-    async fn send(&self, plural: &str, call: Call) -> Answer {
+    fn request(&self, plural: &str) -> Request {
         let group = if plural == KEYSTONES { KEYSTONE.group } else { api::GROUP };
-        let request = Request::new(format!("/apis/{group}/v1beta1/namespaces/{}/{plural}", self.namespace));
+        Request::new(format!("/apis/{group}/v1beta1/namespaces/{}/{plural}", self.namespace))
+    }
+
+    async fn send(&self, plural: &str, call: Call) -> Answer {
+        let request = self.request(plural);
         let request = match call {
+            Call::ReplaceStatus(object) => {
+                let params = PostParams { field_manager: Some(STATUS.to_owned()), ..PostParams::default() };
+                request.replace_subresource("status", fixtures::NAME, &params, object.to_string().into_bytes())
+            }
             Call::Create(params, object) => request.create(&params, object.to_string().into_bytes()),
             Call::Patch("", params, patch) => request.patch(fixtures::NAME, &params, &patch),
             Call::Patch(subresource, params, patch) => {
@@ -165,6 +176,7 @@ impl Scene {
 /// A request about an object of the name that the fixtures use.
 enum Call {
     Create(PostParams, Value),
+    ReplaceStatus(Value),
     /// With the subresource.
     Patch(&'static str, PatchParams, Patch<Value>),
 }

@@ -232,7 +232,7 @@ async fn a_status_is_never_refused() {
         let mut object = scene.version(NAME, json!({}));
         object.as_object_mut().unwrap().remove("spec");
         object["status"] = status;
-        operator.apply_status(VERSIONS, object).await.accepted();
+        operator.replace_status(VERSIONS, object).await.accepted();
         // The operator takes the annotation away and sets its finalizer, whatever the state.
         let metadata =
             json!({"annotations": {SKIP_CUSTOM_IMAGES: null}, "finalizers": ["openstack.org/openstackversion"]});

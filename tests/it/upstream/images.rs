@@ -25,11 +25,7 @@ async fn every_image_of_upstreams_bundle_is_known() {
     let (Some(cluster), Some(environment)) = (cluster().await, environment()) else { return };
     assert!(environment.len() > 90, "{environment:#?}");
     // The bundle brings nothing of our own: its environment is upstream's.
-    let bundle = Release {
-        version: VERSION.to_owned(),
-        release: "2025.2".to_owned(),
-        images: std::collections::BTreeMap::new(),
-    };
+    let bundle = Release { version: VERSION.to_owned(), release: "2025.2".to_owned(), ..Release::default() };
     let cloud = Cloud::on(cluster, "images", bundle, |mut options| {
         options.env.extend(environment.clone());
         options

@@ -123,7 +123,7 @@ async fn apply_manifests(client: &Client, directory: impl AsRef<Path>) -> anyhow
 ///
 /// It reads policies in the background, all of them at once, and says nowhere how far it is. So one more policy,
 /// which refuses one certain object, is stored last: when that object is refused, the others are in force.
-async fn policies_in_force(client: &Client) -> anyhow::Result<()> {
+pub async fn policies_in_force(client: &Client) -> anyhow::Result<()> {
     let probe = format!("testbed-probe-{}", jiff::Timestamp::now().as_nanosecond());
     for document in probe_policy(&probe) {
         apply(client, document).await?;

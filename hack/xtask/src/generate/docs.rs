@@ -1,4 +1,5 @@
-//! The reference tables in `README.md`, between markers: the steps, the rights and the services.
+//! The reference tables in `README.md`, between markers: the steps, the rights, the services, the metrics and the
+//! alerts.
 
 use anyhow::Context as _;
 use api::{
@@ -6,9 +7,13 @@ use api::{
     step::{MINOR_UPDATE, Revert, Scope, Step},
 };
 
+use super::monitoring;
+
 /// The text with its tables made anew.
 pub(super) fn with_tables(readme: &str) -> anyhow::Result<String> {
     let readme = replace(readme, "steps", &steps())?;
+    let readme = replace(&readme, "metrics", &monitoring::metrics_table())?;
+    let readme = replace(&readme, "alerts", &monitoring::alerts_table())?;
     let readme = replace(&readme, "rights", &super::rbac::table()?)?;
     replace(&readme, "services", &services())
 }

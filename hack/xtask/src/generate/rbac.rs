@@ -45,7 +45,7 @@ const PARTS: &[(Kind, &[&str])] = &[
 pub(super) fn files() -> anyhow::Result<Files> {
     let everywhere = [
         account(),
-        role("ClusterRole", OPERATOR, &[kinds_rules(), rules()?].concat()),
+        role("ClusterRole", OPERATOR, &cluster_rules()?),
         binding("ClusterRole", OPERATOR),
         role("Role", OPERATOR, &lease_rules()),
         binding("Role", OPERATOR),
@@ -89,6 +89,11 @@ fn account() -> Value {
         "kind": "ServiceAccount",
         "metadata": {"name": OPERATOR, "namespace": NAMESPACE},
     })
+}
+
+/// What is done everywhere.
+pub(super) fn cluster_rules() -> anyhow::Result<Vec<Value>> {
+    Ok([kinds_rules(), rules()?].concat())
 }
 
 /// A kind is watched from the moment its CRD is established. CRDs belong to no namespace.
@@ -141,12 +146,13 @@ fn parts() -> anyhow::Result<Vec<Value>> {
     Ok(PARTS.iter().map(|(kind, verbs)| rule(kind.group, &[kind.plural], verbs)).collect())
 }
 
-fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
+/// A rule of a role.
+pub(super) fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
     json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
 }
 
 /// The lease of the leader election lies in the operator's own namespace. A name cannot be asked of what is created.
-fn lease_rules() -> Vec<Value> {
+pub(super) fn lease_rules() -> Vec<Value> {
     let mut known = rule("coordination.k8s.io", &["leases"], &["get", "list", "watch", "update"]);
     if let Some(rule) = known.as_object_mut() {
         rule.insert("resourceNames".to_owned(), json!([OPERATOR]));

@@ -1,96 +1,122 @@
 //! Reads `manifests/releases/`: the source of truth for versions and their images.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context, bail};
 use api::{image, release};
-use serde::Deserialize;
+use testbed::Release;
 
-/// One release: what a bundle of that version carries.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Release {
-    /// E.g. `1.0.1`.
-    pub version: String,
-    /// E.g. `2025.2`.
-    #[serde(rename = "release")]
-    pub series: String,
-    /// References by image field.
-    pub images: BTreeMap<String, String>,
+/// The images as the operator's environment: variable and reference, in the order of the table. Two fields may share a
+/// variable; it is there once.
+pub(super) fn env(release: &Release) -> impl Iterator<Item = (String, &str)> {
+    let mut seen = BTreeSet::new();
+    image::release_images().filter_map(move |field| {
+        let (variable, reference) = (field.env()?, release.images.get(field.name)?);
+        seen.insert(variable.clone()).then_some((variable, reference.as_str()))
+    })
 }
 
-impl Release {
-    /// The images as the operator's environment: variable and reference, in the order of the table. Two fields may share
-    /// a variable; it is there once.
-    pub(super) fn env(&self) -> impl Iterator<Item = (String, &str)> {
-        let mut seen = BTreeSet::new();
-        image::release_images().filter_map(move |field| {
-            let (variable, reference) = (field.env()?, self.images.get(field.name)?);
-            seen.insert(variable.clone()).then_some((variable, reference.as_str()))
-        })
-    }
-}
-
-/// The highest version in the folder; `None` while there is none.
-pub(super) fn latest(folder: &Path) -> anyhow::Result<Option<Release>> {
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(None) };
-    let mut latest: Option<(release::Version, Release)> = None;
+/// Every release in the folder, the oldest first. A folder that is not there has none.
+pub(super) fn all(folder: &Path) -> anyhow::Result<Vec<Release>> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let mut all: Vec<(release::Version, Release)> = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension != "yaml") {
-            continue;
-        }
-        let found = read(&path).with_context(|| path.display().to_string())?;
-        let version = found.version.parse()?;
-        if latest.as_ref().is_none_or(|(highest, _)| *highest < version) {
-            latest = Some((version, found));
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let (version, release) = read(&path).with_context(|| path.display().to_string())?;
+            all.push((version, release));
         }
     }
-    Ok(latest.map(|(_, release)| release))
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(all.into_iter().map(|(_, release)| release).collect())
 }
 
-fn read(path: &Path) -> anyhow::Result<Release> {
-    let found: Release = serde_yaml::from_str(&fs::read_to_string(path)?)?;
-    if !release::is_release(&found.series) {
-        bail!("release: \"{}\" is not an OpenStack release such as 2025.2", found.series);
+fn read(path: &Path) -> anyhow::Result<(release::Version, Release)> {
+    let found = Release::load(path)?;
+    check(&found)?;
+    if path.file_stem().is_none_or(|stem| *stem != *found.version) {
+        bail!("version: \"{}\" is not the name of the file; rename one of them", found.version);
+    }
+    Ok((found.version.parse()?, found))
+}
+
+fn check(found: &Release) -> anyhow::Result<()> {
+    if !release::is_release(&found.release) {
+        bail!("release: \"{}\" is not an OpenStack release such as 2025.2", found.release);
+    }
+    for (name, reference) in [("operatorImage", &found.operator_image), ("bundleImage", &found.bundle_image)] {
+        image::check_reference(reference).map_err(|problem| anyhow::anyhow!("{name}: {problem}"))?;
     }
     for (name, reference) in &found.images {
         if !image::release_images().any(|field| field.name == name && field.env().is_some()) {
             bail!("images.{name}: no image of a release has this name");
         }
-        if let Err(problem) = image::check_reference(reference) {
-            bail!("images.{name}: {problem}");
-        }
+        image::check_reference(reference).map_err(|problem| anyhow::anyhow!("images.{name}: {problem}"))?;
     }
-    Ok(found)
+    Ok(())
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+pub(super) mod tests {
     use super::*;
 
-    fn release(images: &[(&str, &str)]) -> Release {
-        let images = images.iter().map(|(field, image)| ((*field).to_owned(), (*image).to_owned())).collect();
-        Release { version: "1.0.0".to_owned(), series: "2025.2".to_owned(), images }
+    /// A release of that version with these images, and those of the operator by digest.
+    pub(crate) fn release(version: &str, images: &[(&str, &str)]) -> Release {
+        let digest = "ab".repeat(32);
+        Release {
+            version: version.to_owned(),
+            release: "2025.2".to_owned(),
+            operator_image: format!("registry.example.com/operator@sha256:{digest}"),
+            bundle_image: format!("registry.example.com/bundle@sha256:{digest}"),
+            images: images.iter().map(|(field, image)| ((*field).to_owned(), (*image).to_owned())).collect(),
+        }
     }
 
     #[test]
     fn a_variable_that_two_fields_share_is_there_once() {
-        let release = release(&[("infraDnsmasqImage", "a/neutron:1"), ("neutronAPIImage", "a/neutron:1")]);
-        let env: Vec<_> = release.env().collect();
+        let release = release("1.0.0", &[("infraDnsmasqImage", "a/neutron:1"), ("neutronAPIImage", "a/neutron:1")]);
+        let env: Vec<_> = env(&release).collect();
         assert_eq!(env, [("RELATED_IMAGE_NEUTRON_API_IMAGE_URL_DEFAULT".to_owned(), "a/neutron:1")]);
     }
 
     #[test]
     fn the_latest_release_of_the_repository_carries_every_image() {
-        let latest = latest(&super::super::root().join("manifests/releases")).unwrap().unwrap();
+        let all = all(&super::super::root().join(super::super::RELEASES)).unwrap();
         for field in image::release_images().filter(|field| field.env().is_some()) {
-            assert!(latest.images.contains_key(field.name), "{}", field.name);
+            assert!(all.last().unwrap().images.contains_key(field.name), "{}", field.name);
+        }
+    }
+
+    /// A file of releases with that text under that name.
+    fn file(name: &str, text: &str) -> anyhow::Result<Vec<Release>> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(name), text).unwrap();
+        all(folder.path())
+    }
+
+    const HEAD: &str = "version: 1.0.0\nrelease: \"2025.2\"\noperatorImage: a/operator:1\nbundleImage: a/bundle:1\n";
+
+    #[test]
+    fn an_image_may_have_a_digest() {
+        for reference in ["r.example.com:5000/a/glance", "r.example.com/a/glance:1.0.0"] {
+            let reference = format!("{reference}@sha256:{}", "0f".repeat(32));
+            let releases = file("1.0.0.yaml", &format!("{HEAD}images: {{glanceAPIImage: \"{reference}\"}}\n")).unwrap();
+            let env: Vec<_> = env(&releases[0]).collect();
+            assert_eq!(env, [("RELATED_IMAGE_GLANCE_API_IMAGE_URL_DEFAULT".to_owned(), reference.as_str())]);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (name, text, said) in [
+            ("1.0.1.yaml", format!("{HEAD}images: {{}}\n"), "\"1.0.0\" is not the name of the file"),
+            ("1.0.0.yaml", format!("{HEAD}images: {{glanceAPIImage: \"a@sha256:12\"}}\n"), "images.glanceAPIImage: "),
+            ("1.0.0.yaml", format!("{HEAD}images: {{glanceImage: a}}\n"), "images.glanceImage: no image of a release"),
+            ("1.0.0.yaml", HEAD.replace("a/bundle", "A/") + "images: {}\n", "bundleImage: \"A/:1\""),
+        ] {
+            let error = format!("{:#}", file(name, &text).unwrap_err());
+            assert!(error.contains(said), "{error}");
         }
     }
 }

@@ -50,14 +50,6 @@ impl Spread {
     fn waits(message: impl Into<String>) -> Self {
         Self::Waits { message: message.into(), lagging: Vec::new() }
     }
-
-    /// The pods that do not have them.
-    pub(super) fn lagging(&self) -> &[String] {
-        match self {
-            Self::Waits { lagging, .. } => lagging,
-            _ => &[],
-        }
-    }
 }
 
 /// The pods to ask: names and addresses, in order; none while they change.

@@ -12,26 +12,36 @@ from dogpile.cache.backends.memcached import GenericMemcachedBackend
 from dogpile.cache.proxy import ProxyBackend
 
 LOG = logging.getLogger(__name__)
-# Seconds between two complaints of a process.
-QUIET = 60
+# Seconds until a cache that failed is asked again, by one request.
+REST = 10
+# Seconds that it may take to connect, and to answer. A Service without a pod refuses most connections by silence.
+CONNECT, ANSWER = 1, 3
 
 
 class Forgiving(ProxyBackend):
-    complained = -QUIET
+    # When it is asked again; 0 while it answers.
+    again = 0
 
 
-def forgiving(method, otherwise):
-    """The method; when the cache fails, `otherwise` is its answer."""
+def forgiving(method, otherwise, rests):
+    """The method; when the cache fails, `otherwise` is its answer. What is invalid is said even to one that rests."""
 
     def call(self, *arguments):
-        try:
-            return method(self, *arguments)
-        except Exception as error:
-            now = time.monotonic()
-            if now - Forgiving.complained >= QUIET:
-                Forgiving.complained = now
-                LOG.warning("the cache does not answer: %s", error)
+        now = time.monotonic()
+        if rests and now < Forgiving.again:
             return otherwise(*arguments)
+        if Forgiving.again:
+            # Whoever comes meanwhile does not wait, too.
+            Forgiving.again = now + REST
+        try:
+            answer = method(self, *arguments)
+        except Exception as error:
+            if not Forgiving.again:
+                LOG.warning("the cache does not answer: %s", error)
+            Forgiving.again = time.monotonic() + REST
+            return otherwise(*arguments)
+        Forgiving.again = 0
+        return answer
 
     return call
 
@@ -40,13 +50,29 @@ def nothing(*_):
     return None
 
 
-ANSWERS = {
-    "get": lambda _: NO_VALUE,
-    "get_multi": lambda keys: [NO_VALUE] * len(keys),
-    "set": nothing,
-    "set_multi": nothing,
-    "delete": nothing,
-    "delete_multi": nothing,
+METHODS = {
+    "get": (lambda _: NO_VALUE, True),
+    "get_multi": (lambda keys: [NO_VALUE] * len(keys), True),
+    "set": (nothing, True),
+    "set_multi": (nothing, True),
+    "delete": (nothing, False),
+    "delete_multi": (nothing, False),
 }
-for name, answer in ANSWERS.items():
-    setattr(GenericMemcachedBackend, name, forgiving(getattr(GenericMemcachedBackend, name), answer))
+for name, how in METHODS.items():
+    setattr(GenericMemcachedBackend, name, forgiving(getattr(GenericMemcachedBackend, name), *how))
+
+try:
+    from pymemcache.client.base import Client
+    from pymemcache.client.hash import HashClient
+except ImportError:
+    # Another client was chosen; its timeouts are options.
+    pass
+else:
+
+    class Impatient(Client):
+        def __init__(self, server, **options):
+            options["connect_timeout"] = options.get("connect_timeout") or CONNECT
+            options["timeout"] = options.get("timeout") or ANSWER
+            super().__init__(server, **options)
+
+    HashClient.client_class = Impatient

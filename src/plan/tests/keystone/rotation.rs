@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use rstest::rstest;
 use serde_json::json;
 
@@ -162,17 +163,74 @@ fn the_next_set_waits_until_every_pod_has_the_last_one() {
     assert!(!rotates && message.contains(&format!("Pod/{lagging}")), "{message}");
     assert!(sim.condition("Ready").0);
     sim.jobs.clear();
+    end_confirm_jobs(&mut sim);
+    sim.settle();
+    assert_eq!(sim.keys(FERNET), second, "and goes on by itself");
+    assert!(sim.record(FERNET).everywhere && sim.record(FERNET).lagging.is_empty());
+}
+
+/// A pod that never gets the keys would keep them from rotating for ever, and nobody would know.
+#[test]
+fn a_pod_that_lags_for_too_long_is_trouble_with_a_way_out() {
+    let mut sim = Sim::installed(OLD);
+    let lagging = sim.servers()[0].clone();
+    let says_so = Behaviour::Fails(json!({"lagging": [lagging]}).to_string());
+    sim.jobs.insert("fernet-confirm", says_so.clone());
+    sim.rotate(FERNET);
+    sim.settle();
+    let since = sim.record(FERNET).lagging_since.unwrap();
+    assert_eq!(sim.reason("KeysRotate"), "Requested", "the kubelet takes its time");
+    // The Job that said so is gone, and the next one has not answered: nothing is forgotten.
+    sim.jobs.insert("fernet-confirm", Behaviour::Hangs);
+    end_confirm_jobs(&mut sim);
+    sim.settle();
+    assert_eq!((sim.record(FERNET).lagging, sim.record(FERNET).lagging_since), (vec![lagging.clone()], Some(since)));
+    let next = sim.pass().next.unwrap();
+    assert!(next <= since + SignedDuration::from_mins(10), "{next} {since}");
+    assert_eq!(notes(&sim, "KeysLagging"), 0);
+    sim.world.now = since + SignedDuration::from_mins(10);
+    for _ in 0..3 {
+        sim.settle();
+    }
+    let (rotates, message) = sim.condition("KeysRotate");
+    assert!(!rotates && message.contains(&format!("kubectl delete pod {lagging}")), "{message}");
+    assert_eq!(sim.reason("KeysRotate"), "KeysLagging");
+    assert_eq!(notes(&sim, "KeysLagging"), 1, "{:?}", sim.notes);
+    assert!(sim.condition("Ready").0, "users notice nothing");
+    // The way out.
+    sim.jobs.clear();
+    end_confirm_jobs(&mut sim);
+    sim.terminate(&lagging);
+    sim.settle();
+    assert!(sim.condition("KeysRotate").0, "{:?}", sim.condition("KeysRotate"));
+    let record = sim.record(FERNET);
+    assert!(record.everywhere && record.lagging.is_empty() && record.lagging_since.is_none(), "{record:?}");
+}
+
+#[test]
+fn a_pod_that_lagged_and_went_lags_no_more() {
+    let mut sim = Sim::installed(OLD);
+    let lagging = sim.servers()[0].clone();
+    sim.jobs.insert("fernet-confirm", Behaviour::Fails(json!({"lagging": [lagging]}).to_string()));
+    sim.rotate(FERNET);
+    sim.settle();
+    sim.jobs.insert("fernet-confirm", Behaviour::Hangs);
+    end_confirm_jobs(&mut sim);
+    sim.terminate(&lagging);
+    sim.settle();
+    let record = sim.record(FERNET);
+    assert_eq!((record.lagging, record.lagging_since, record.everywhere), (Vec::new(), None, false));
+}
+
+/// Their time to live is over.
+fn end_confirm_jobs(sim: &mut Sim) {
     for job in sim.names("Job").into_iter().filter(|job| job.contains("-confirm-")) {
-        // Its time to live is over.
         let pods = sim.pods_of(&job);
         sim.delete("Job", &job);
         for pod in &pods {
             sim.pod(pod);
         }
     }
-    sim.settle();
-    assert_eq!(sim.keys(FERNET), second, "and goes on by itself");
-    assert!(sim.record(FERNET).everywhere && sim.record(FERNET).lagging.is_empty());
 }
 
 #[test]

@@ -311,6 +311,12 @@ impl Sim {
         self.world.keystone.status.upgrade.as_ref().map(|upgrade| upgrade.step.to_string())
     }
 
+    /// The reason of a condition.
+    pub fn reason(&self, type_: &str) -> String {
+        let conditions = &self.world.keystone.status.conditions;
+        api::condition::find(conditions, type_).unwrap().reason.to_string()
+    }
+
     pub fn condition(&self, type_: &str) -> (bool, String) {
         let found = api::condition::find(&self.world.keystone.status.conditions, type_).unwrap();
         (found.status == api::condition::Status::True, found.message.clone())

@@ -161,7 +161,8 @@ impl Policy {
         }
     }
 
-    fn full_name(&self) -> String {
+    /// The name of both objects.
+    pub(super) fn full_name(&self) -> String {
         format!("{}.{}", self.name, self.group)
     }
 
