@@ -38,8 +38,8 @@ const PARALLEL: usize = 6;
 const USUAL: u64 = 25;
 /// How many smaller schedules are tried when one fails.
 const SMALLER: usize = 24;
-/// How long the last reports may take: some of them wait for others.
-const LAST: Duration = Duration::from_secs(20);
+/// How long the last reports may take: some of them wait for others, and an outage may still go on.
+const LAST: Duration = Duration::from_secs(90);
 
 /// The seeds to run: one, some (`1..50`), or the usual ones.
 fn seeds() -> std::ops::Range<u64> {
@@ -267,6 +267,7 @@ async fn schedules() {
 
 /// Groups of clouds, and outages that all of them suffer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes: hack/test --long"]
 async fn outages() {
     let groups = number("ORO_CHAOS_GROUPS").unwrap_or(1);
     let first = number("ORO_CHAOS_GROUP").unwrap_or(0);
@@ -276,7 +277,7 @@ async fn outages() {
         let failures = outage::group(seed).await;
         eprintln!("  group {seed}: {} failed, {:.1} s", failures.len(), start.elapsed().as_secs_f64());
         failed.extend(failures.into_iter().map(|why| {
-            format!("{why}\nAgain: ORO_CHAOS_GROUP={seed} hack/test --test it chaos::outages -- --nocapture")
+            format!("{why}\nAgain: ORO_CHAOS_GROUP={seed} hack/test --test it chaos::outages -- --ignored --nocapture")
         }));
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));

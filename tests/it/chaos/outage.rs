@@ -1,6 +1,6 @@
 //! What happens to everybody at once: the API server is killed, etcd stands still, a kind goes away and comes back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, ResourceExt, api::DeleteParams};
@@ -13,12 +13,15 @@ use proptest::{
 use testbed::{
     Cluster,
     cluster::{Options, User},
+    wait,
 };
 
 use super::{outcome, schedule::Schedule, seeded};
 
 /// How many clouds suffer together.
 const CLOUDS: u64 = 4;
+/// How long a kind may take to be gone.
+const GONE: Duration = Duration::from_secs(60);
 /// The kind that goes away: it moves in the last step.
 const GLANCES: &str = "glances.glance.openstack.org";
 
@@ -57,12 +60,10 @@ async fn suffer(cluster: &Cluster, outage: &Outage) {
             if crds.delete(GLANCES, &DeleteParams::default()).await.is_err() {
                 return;
             }
+            // Applied before it is gone, it would go all the same.
+            wait::gone(&crds, GLANCES, GONE).await.unwrap();
             tokio::time::sleep(Duration::from_millis(*millis)).await;
-            let glance = || api::crd::foreign().into_iter().filter(|crd| crd.name_any() == GLANCES);
-            // The API server may still be busy with taking it away.
-            while cluster.install(glance()).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
+            cluster.install(api::crd::foreign().into_iter().filter(|crd| crd.name_any() == GLANCES)).await.unwrap();
         }
     }
 }
@@ -78,8 +79,9 @@ pub async fn group(seed: u64) -> Vec<String> {
     let disturb = async {
         for (after, outage) in &outages {
             tokio::time::sleep(Duration::from_millis(*after)).await;
-            eprintln!("  outage {outage:?}");
+            let start = Instant::now();
             suffer(cluster, outage).await;
+            eprintln!("  {outage:?}: {:.1} s", start.elapsed().as_secs_f64());
         }
     };
     let (ended, ()) = tokio::join!(futures::future::join_all(runs), disturb);
