@@ -128,7 +128,9 @@ impl Scene {
     /// Replaces the status, as the operator does.
     pub async fn replace_status(&self, plural: &str, mut object: Value) -> Answer {
         let request = self.request(plural).get(fixtures::NAME, &GetParams::default()).unwrap();
-        let found: Value = self.client.request(request).await.unwrap();
+        // The operator watches: it may not read one object.
+        let admin = cluster::shared().await.unwrap().client().await.unwrap();
+        let found: Value = admin.request(request).await.unwrap();
         object["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
         self.send(plural, Call::ReplaceStatus(object)).await
     }
