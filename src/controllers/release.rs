@@ -193,7 +193,7 @@ fn only_shows(before: &OpenStackControlPlaneStatus, after: &OpenStackControlPlan
 }
 
 fn write(world: &World, action: Action) -> Option<Write> {
-    let version = |name: &str, manager, spec: Value, owners: Value| Write::Apply {
+    let version = |manager, metadata: Value, spec: Value| Write::Apply {
         kind: VERSION,
         manager,
         // Whoever set the field in between has said it better.
@@ -201,16 +201,19 @@ fn write(world: &World, action: Action) -> Option<Write> {
         object: json!({
             "apiVersion": VERSION.api_version(),
             "kind": VERSION.kind,
-            "metadata": {"name": name, "namespace": world.namespace, "ownerReferences": owners},
+            "metadata": metadata,
             "spec": spec,
         }),
     };
+    let namespace = &world.namespace;
     Some(match action {
         Action::CreateVersion { name, owner } | Action::AdoptVersion { name, owner } => {
-            version(&name, manager::OWNER, json!({}), json!([owner]))
+            let metadata = json!({"name": name, "namespace": namespace, "ownerReferences": [owner]});
+            version(manager::OWNER, metadata, json!({}))
         }
-        Action::DefaultTarget { name, target } => {
-            version(&name, manager::DEFAULT_TARGET, json!({"targetVersion": target}), json!([]))
+        Action::DefaultTarget { name, uid, target } => {
+            let metadata = json!({"name": name, "namespace": namespace, "uid": uid});
+            version(manager::DEFAULT_TARGET, metadata, json!({"targetVersion": target}))
         }
         Action::RemoveAnnotation { name, annotation } => Write::RemoveAnnotation { kind: VERSION, name, annotation },
         Action::Apply { service, object } => {

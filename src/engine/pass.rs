@@ -178,8 +178,12 @@ impl<C: Controller> Passes<C> {
                 continue;
             }
             let before = self.cache.object(&status.kind, namespace, &status.name);
+            let planned_on = |object: &&Arc<DynamicObject>| {
+                object.metadata.resource_version.as_deref() == Some(status.resource_version.as_str())
+            };
+            let Some(object) = before.as_ref().filter(planned_on) else { return Reported::Outdated };
             let span = tracing::info_span!("report", object = key);
-            let written = status.write(&self.client, namespace).instrument(span).await;
+            let written = status.write(&self.client, namespace, object).instrument(span).await;
             self.work.goes_on(namespace, Instant::now());
             self.metrics.wrote(status.kind.kind, Verb::Status, &written);
             match written {

@@ -200,9 +200,6 @@ const RECOVERED: Duration = Duration::from_secs(45);
 /// Drops what nobody reads and what takes most of the memory.
 pub(super) fn slim(object: &mut DynamicObject) {
     object.metadata.managed_fields = None;
-    if let Some(annotations) = &mut object.metadata.annotations {
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-    }
 }
 
 /// Reads once, for commands that do not watch: everything that is installed, in one namespace or in all.

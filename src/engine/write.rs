@@ -86,7 +86,7 @@ pub struct Status {
     pub kind: Kind,
     /// The name.
     pub name: String,
-    /// The resource version it is based on: a write over a newer object is refused, and planned again.
+    /// The resource version it is based on: a status is never written over a newer object, but planned again.
     pub resource_version: String,
     /// The status.
     pub status: Value,
@@ -216,13 +216,19 @@ impl Status {
         format!("{}/{} status", self.kind.kind, self.name)
     }
 
-    /// Replaces the status, which is the operator's as a whole (ADR 0008), and answers what the object is then.
-    pub(super) async fn write(&self, client: &Client, namespace: &str) -> Result<DynamicObject, CallError> {
+    /// Replaces the status, which is the operator's as a whole (ADR 0008), and answers what the object is then. `object` is
+    /// what the status was planned on: a body without its labels and annotations would take them from their owners.
+    pub(super) async fn write(
+        &self,
+        client: &Client,
+        namespace: &str,
+        object: &DynamicObject,
+    ) -> Result<DynamicObject, CallError> {
         let api: Api<DynamicObject> = api_of(client, &self.kind, Some(namespace));
         let body = json!({
             "apiVersion": self.kind.api_version(),
             "kind": self.kind.kind,
-            "metadata": {"name": self.name, "namespace": namespace, "resourceVersion": self.resource_version},
+            "metadata": object.metadata,
             "status": self.status,
         });
         let body = serde_json::to_vec(&body).map_err(kube::Error::SerdeError)?;

@@ -223,6 +223,8 @@ pub enum Action {
     DefaultTarget {
         /// The `OpenStackVersion`.
         name: String,
+        /// Its uid: one that is gone by then must not come back by this write, without its owner.
+        uid: String,
         /// The value.
         target: String,
     },
@@ -296,7 +298,11 @@ pub(crate) fn root_actions(world: &World, decision: &Decision) -> Vec<Action> {
     if let Some(version) = world.version.as_ref().filter(|version| !version.meta.deleting)
         && let Some(target) = &decision.default_target
     {
-        actions.push(Action::DefaultTarget { name: version.meta.name.clone(), target: target.clone() });
+        actions.push(Action::DefaultTarget {
+            name: version.meta.name.clone(),
+            uid: version.meta.uid.clone(),
+            target: target.clone(),
+        });
     }
     actions
 }

@@ -125,13 +125,17 @@ impl Scene {
         }
     }
 
+    /// The object, read by the administrator: the operator watches, it may not read one object.
+    pub async fn read(&self, plural: &str) -> Value {
+        let request = self.request(plural).get(fixtures::NAME, &GetParams::default()).unwrap();
+        let admin = cluster::shared().await.unwrap().client().await.unwrap();
+        admin.request(request).await.unwrap()
+    }
+
     /// Replaces the status, as the operator does.
     pub async fn replace_status(&self, plural: &str, mut object: Value) -> Answer {
-        let request = self.request(plural).get(fixtures::NAME, &GetParams::default()).unwrap();
-        // The operator watches: it may not read one object.
-        let admin = cluster::shared().await.unwrap().client().await.unwrap();
-        let found: Value = admin.request(request).await.unwrap();
-        object["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
+        let found = self.read(plural).await;
+        object["metadata"] = found["metadata"].clone();
         self.send(plural, Call::ReplaceStatus(object)).await
     }
 

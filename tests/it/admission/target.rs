@@ -240,3 +240,28 @@ async fn a_status_is_never_refused() {
     }
     scene.patch(VERSIONS, json!({"metadata": {"finalizers": null}})).await.accepted();
 }
+
+/// A status is replaced by a body without a spec: whoever applied the rest owns it still, and takes it back by leaving it
+/// out.
+#[tokio::test]
+async fn a_replaced_status_takes_no_field_from_anybody() {
+    let scene = Scene::new("owners").await;
+    let apply = |labels: Value, update: Value| {
+        let mut object = scene.version(NAME, json!({"update": update}));
+        object["metadata"]["labels"] = labels;
+        scene.apply(VERSIONS, "gitops", object)
+    };
+    apply(json!({"stays": "1", "goes": "1"}), json!({"paused": true})).await.accepted();
+    let mut object = scene.version(NAME, json!({}));
+    object.as_object_mut().unwrap().remove("spec");
+    object["status"] = deployed();
+    scene.as_operator().await.replace_status(VERSIONS, object).await.accepted();
+    let found = scene.read(VERSIONS).await;
+    assert_eq!(found["spec"]["update"]["paused"], true);
+    assert_eq!(found["metadata"]["labels"], json!({"stays": "1", "goes": "1"}));
+    apply(json!({"stays": "1"}), json!({})).await.accepted();
+    let found = scene.read(VERSIONS).await;
+    assert_eq!(found["spec"]["update"]["paused"], false, "{found}");
+    assert_eq!(found["metadata"]["labels"], json!({"stays": "1"}), "{found}");
+    assert_eq!(found["status"], deployed());
+}
