@@ -35,10 +35,19 @@ use crate::{
 };
 
 /// What the API server asks the roles while it answers something else: its log does not have it. It has the admission
-/// plugin `OwnerReferencesPermissionEnforcement`; without these rules it would refuse whatever has an owner.
+/// plugin `OwnerReferencesPermissionEnforcement`; without these rules it would refuse whatever has an owner, or gets one
+/// although it is there already.
 const UNRECORDED: &[(&str, &str, &str)] = &[
     ("core.openstack.org", "openstackcontrolplanes/finalizers", "update"),
+    ("core.openstack.org", "openstackversions", "delete"),
     ("keystone.openstack.org", "keystones/finalizers", "update"),
+    ("", "serviceaccounts", "delete"),
+    ("", "services", "delete"),
+    ("apps", "deployments", "delete"),
+    ("batch", "cronjobs", "delete"),
+    ("policy", "poddisruptionbudgets", "delete"),
+    ("rbac.authorization.k8s.io", "rolebindings", "delete"),
+    ("rbac.authorization.k8s.io", "roles", "delete"),
 ];
 
 fn access(group: &str, resource: &str, verb: &str) -> Access {

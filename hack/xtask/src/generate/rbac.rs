@@ -17,17 +17,18 @@ const ONE_NAMESPACE: &str = "overlays/single-namespace/operator/rbac.yaml";
 
 /// What is read is watched.
 const READ: &[&str] = &["list", "watch"];
-/// Server-side apply needs `create`, too, where the object may be new.
-const APPLY: &[&str] = &["list", "watch", "create", "patch"];
-const APPLY_AND_DELETE: &[&str] = &["list", "watch", "create", "patch", "delete"];
+/// Server-side apply needs `create`, too, where the object may be new; and `delete` where it may be there without its
+/// owner: an API server with the admission plugin `OwnerReferencesPermissionEnforcement` lets only those change the owner
+/// of an object who may delete it.
+const APPLY: &[&str] = &["list", "watch", "create", "patch", "delete"];
 
 /// What is done with the objects that a `Keystone` is made of. Which of them may be written is said by the policy
 /// `operator-objects`: a role knows no labels.
 const PARTS: &[(Kind, &[&str])] = &[
-    (CONFIG_MAP, APPLY_AND_DELETE),
+    (CONFIG_MAP, APPLY),
     (CRON_JOB, APPLY),
     (DEPLOYMENT, APPLY),
-    (HPA, APPLY_AND_DELETE),
+    (HPA, APPLY),
     // Created, never changed. One of that name is looked at: it may be ours.
     (JOB, &["get", "list", "watch", "create", "delete"]),
     (PDB, APPLY),
@@ -136,7 +137,7 @@ fn children() -> Vec<Value> {
             None => groups.push((kind.group, vec![kind.plural])),
         }
     }
-    groups.iter().map(|(group, plurals)| rule(group, plurals, APPLY_AND_DELETE)).collect()
+    groups.iter().map(|(group, plurals)| rule(group, plurals, APPLY)).collect()
 }
 
 fn parts() -> anyhow::Result<Vec<Value>> {
