@@ -37,6 +37,8 @@ impl Operator {
             "--controllers=keystone",
             "--identity=e2e",
             &format!("--watch-namespace={namespace}"),
+            // They run side by side.
+            "--http-address=127.0.0.1:0",
         ];
         let command: Vec<String> = command.map(str::to_owned).to_vec();
         let log = node.dir().join("log").join(format!("operator-{namespace}.log"));
