@@ -72,9 +72,9 @@ fn job_name(scene: &Scene<'_>, row: &Repository, status: &KeySetStatus, pods: &[
     jobs::named(scene, &format!("-{}-{}", parts::confirm(row), jobs::short(&json!([status.set, pods]))))
 }
 
-/// The image that serves, when nothing changes it.
+/// The image that serves, when nothing changes it yet: an upgrade that is wanted begins when no Job asks any more.
 fn place<'a>(scene: &'a Scene<'_>) -> Option<&'a Place> {
-    scene.from().filter(|_| at_rest(scene))
+    scene.from().filter(|_| scene.before.upgrade.is_none())
 }
 
 /// How far they have come.
@@ -82,7 +82,7 @@ pub(super) fn judge(scene: &Scene<'_>, row: &Repository, status: &KeySetStatus) 
     if status.everywhere {
         return Spread::Everywhere;
     }
-    let Some(place) = place(scene) else {
+    let Some(place) = place(scene).filter(|_| at_rest(scene)) else {
         return Spread::waits("the pods are asked for them when the installation or upgrade is complete");
     };
     let pods = match pods(scene, place) {
@@ -137,7 +137,8 @@ fn lagging(said: &str) -> Vec<String> {
     names.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// The Job, when it is not there; and the end of those that ask pods that are gone.
+/// The Job, when it is not there; and the end of those that ask pods that are gone: they would ask until their deadline,
+/// and what waits for them as long.
 pub(super) fn actions(
     scene: &Scene<'_>,
     row: &Repository,
@@ -151,7 +152,8 @@ pub(super) fn actions(
     let component = parts::confirm(row);
     let old = parts::jobs(scene, &component).filter(|job| !is_finished(job) && name(job) != current);
     let mut actions: Vec<Action> = old.filter_map(|job| objects::delete(&JOB, job)).collect();
-    if !matches!(spread, Spread::Everywhere) && !pods.is_empty() && scene.world.object(&JOB, &current).is_none() {
+    let asks = at_rest(scene) && !matches!(spread, Spread::Everywhere);
+    if asks && !pods.is_empty() && scene.world.object(&JOB, &current).is_none() {
         let object = job(scene, row, spec, place, status, &pods, &current);
         actions.push(Action::Create { kind: JOB.kind, object });
     }

@@ -263,6 +263,26 @@ fn a_rotation_waits_for_an_upgrade_and_an_upgrade_for_a_rotation() {
     assert!(sim.condition("KeysRotate").0 && sim.condition("Ready").0);
 }
 
+/// Found by random histories: such a Job would ask until its deadline, and the upgrade wait as long.
+#[test]
+fn an_upgrade_waits_for_no_job_that_asks_a_pod_that_is_gone() {
+    let mut sim = Sim::installed(OLD);
+    sim.rotate(CREDENTIAL);
+    for _ in 0..20 {
+        sim.pass();
+        if sim.names("Job").iter().any(|job| job.contains("-confirm-")) {
+            break;
+        }
+    }
+    // In one edit; the pod goes before the Job asks.
+    sim.spec(|spec| spec.replicas = 1);
+    sim.image(NEW).pass();
+    sim.deployment();
+    sim.settle();
+    assert_eq!(sim.world.keystone.status.installed_release.as_deref(), Some("2026.1"));
+    assert!(sim.condition("KeysRotate").0 && sim.condition("Ready").0, "{:?}", sim.condition("KeysRotate"));
+}
+
 #[test]
 fn a_users_own_suspend_stays() {
     let mut sim = Sim::installed(OLD);
