@@ -5,6 +5,7 @@ mod object;
 mod release;
 
 pub use keystone::Keystone;
+pub(crate) use object::status;
 pub(crate) use release::{CONTROL_PLANE, VERSION};
 pub use release::{Release, world};
 

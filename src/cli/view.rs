@@ -156,7 +156,7 @@ pub struct Step {
 impl Step {
     /// The state, if this program knows it.
     pub fn known(&self) -> Option<StepState> {
-        serde_json::from_value(Value::from(self.state.as_str())).ok()
+        read::word(&self.state)
     }
 
     fn is_finished(&self) -> bool {
@@ -183,7 +183,7 @@ pub struct Service {
 impl Service {
     /// The state, if this program knows it.
     pub fn known(&self) -> Option<ServiceState> {
-        serde_json::from_value(Value::from(self.state.as_str())).ok()
+        read::word(&self.state)
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn meta(object: &DynamicObject) -> Meta {
     }
 }
 
-/// A spec that does not parse says so; a status that does not parse counts as empty: it is only a report.
+/// A spec that does not parse says so.
 pub(super) fn root<S: DeserializeOwned + Default, T: DeserializeOwned + Default>(object: &DynamicObject) -> Root<S, T> {
     let spec = match object.data.get("spec") {
         None | Some(Value::Null) => Ok(S::default()),
@@ -40,8 +40,12 @@ pub(super) fn root<S: DeserializeOwned + Default, T: DeserializeOwned + Default>
             serde_path_to_error::deserialize(spec).map_err(|error| format!("spec.{}: {}", error.path(), error.inner()))
         }
     };
-    let status = object.data.get("status").and_then(|status| T::deserialize(status).ok()).unwrap_or_default();
-    Root { meta: meta(object), spec, status }
+    Root { meta: meta(object), spec, status: status(object) }
+}
+
+/// A status that does not parse counts as empty: it is only a report.
+pub(crate) fn status<T: DeserializeOwned + Default>(object: &DynamicObject) -> T {
+    object.data.get("status").and_then(|status| T::deserialize(status).ok()).unwrap_or_default()
 }
 
 /// A status is written only when it says something new.

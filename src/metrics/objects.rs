@@ -14,10 +14,9 @@ use api::{
     version::{OpenStackVersionStatus, StepStatus, UpdateStatus},
 };
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
 
 use super::Row;
-use crate::controllers::{CONTROL_PLANE, VERSION};
+use crate::controllers::{CONTROL_PLANE, VERSION, status};
 
 /// A metric of objects.
 pub struct Metric {
@@ -57,9 +56,6 @@ pub enum Object {
 impl Object {
     /// Reads the status of an object, if there are metrics of its kind. What cannot be read counts as empty.
     pub(super) fn read(kind: &Kind, object: &DynamicObject) -> Option<Self> {
-        fn status<T: DeserializeOwned + Default>(object: &DynamicObject) -> T {
-            object.data.get("status").and_then(|status| T::deserialize(status).ok()).unwrap_or_default()
-        }
         match *kind {
             VERSION => Some(Self::Version(status(object))),
             CONTROL_PLANE => Some(Self::ControlPlane(status(object))),

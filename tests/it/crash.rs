@@ -56,7 +56,7 @@ struct Ended {
 async fn update(kill: Option<(usize, Moment)>) -> Ended {
     let Scene { mut cloud, proxy } = Scene::new("crash").await;
     let recorder = Recorder::start(&cloud);
-    let before = generations(&cloud).await;
+    let before = cloud.generations().await;
     let mark = proxy.mark();
     let (nth, moment) = kill.unwrap_or((usize::MAX, Moment::Before));
     let stopped = proxy.stop_at(nth, moment);
@@ -77,9 +77,7 @@ async fn update(kill: Option<(usize, Moment)>) -> Ended {
     proxy.go_on();
 
     recorder.assert_walk(OLD, NEW).await;
-    for (label, generation) in generations(&cloud).await {
-        assert_eq!(generation, before[&label] + 1, "{label} is written once");
-    }
+    cloud.assert_written_once(&before).await;
     let writes: Vec<Call> = proxy.calls().split_off(mark).into_iter().filter(Call::is_counted).collect();
     assert_once(&writes);
     assert_eq!(cloud.status().await.history.len(), 2, "one installation and one update");
@@ -105,13 +103,6 @@ pub fn assert_once(writes: &[Call]) {
     }
     let twice: Vec<_> = written.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "written more than once: {twice:?}");
-}
-
-/// The generation of each service object.
-pub async fn generations(cloud: &Cloud) -> BTreeMap<String, i64> {
-    let generation = |object: &Value| object["metadata"]["generation"].as_i64().unwrap();
-    let objects = cloud.objects().await;
-    objects.iter().map(|(kind, name, object)| (format!("{kind}/{name}"), generation(object))).collect()
 }
 
 /// What can be seen of the cloud.

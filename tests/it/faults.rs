@@ -8,7 +8,7 @@ use serde_json::json;
 use testbed::proxy::{Call, Disturbance, Fault, Rule};
 
 use crate::{
-    crash::{Scene, assert_once, generations},
+    crash::{Scene, assert_once},
     support::{Cloud, NEW, OLD, Recorder, line, said},
 };
 
@@ -24,7 +24,7 @@ async fn scene(prefix: &str, env: &[(&str, &str)]) -> Scene {
 /// A whole update, spoiled at its start, and again at each of its steps.
 async fn endure(scene: &mut Scene, spoil: impl Fn(&Scene)) {
     let recorder = Recorder::start(&scene.cloud);
-    let before = generations(&scene.cloud).await;
+    let before = scene.cloud.generations().await;
     let mark = scene.proxy.mark();
     spoil(scene);
     scene.cloud.target(NEW).await;
@@ -42,9 +42,7 @@ async fn endure(scene: &mut Scene, spoil: impl Fn(&Scene)) {
         spoil(scene);
     }
     recorder.assert_walk(OLD, NEW).await;
-    for (label, generation) in generations(&scene.cloud).await {
-        assert_eq!(generation, before[&label] + 1, "{label} is written once");
-    }
+    scene.cloud.assert_written_once(&before).await;
     let calls = scene.proxy.calls().split_off(mark);
     assert_once(&calls.into_iter().filter(Call::is_counted).collect::<Vec<_>>());
     assert_eq!(scene.cloud.status().await.history.len(), 2);

@@ -1,7 +1,5 @@
 //! The life of an `OpenStackVersion`: created before or with the control plane, deleted, created again, gone with it.
 
-use std::collections::BTreeMap;
-
 use api::{controlplane::OpenStackControlPlane, step::StepName, version::OpenStackVersion, version::StepState};
 use kube::{
     Api,
@@ -16,11 +14,6 @@ use testbed::{
 use crate::support::{Cloud, NEW, OLD, Recorder, SOON, carries, moved, release, said};
 
 const HOTFIX: &str = "registry.example.com/hotfix/glance-api:1";
-
-async fn generations(cloud: &Cloud) -> BTreeMap<String, Value> {
-    let objects = cloud.objects().await.into_iter();
-    objects.map(|(kind, name, object)| (format!("{kind}/{name}"), object["metadata"]["generation"].clone())).collect()
-}
 
 #[tokio::test]
 async fn a_version_from_before_the_control_plane_is_adopted_with_its_custom_images() {
@@ -71,27 +64,27 @@ pub async fn delete_version(cloud: &Cloud) -> OpenStackVersion {
 #[tokio::test]
 async fn a_deleted_version_comes_back_with_its_target_and_nothing_is_rolled() {
     let cloud = Cloud::installed("deleted", json!({})).await;
-    let before = generations(&cloud).await;
+    let before = cloud.generations().await;
     let version = delete_version(&cloud).await;
     assert_eq!(version.spec.target_version, OLD);
     assert_eq!(version.status.unwrap().deployed_version.as_deref(), Some(OLD));
     cloud.until("ready", |status| said(status, "Ready") == "True Ready: 1.0.0 is deployed").await;
-    assert_eq!(generations(&cloud).await, before);
+    assert_eq!(cloud.generations().await, before);
     assert_eq!(version.metadata.owner_references.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn a_version_deleted_after_an_operator_upgrade_keeps_the_images_of_the_services() {
     let cloud = Cloud::offered("deleted", json!({})).await;
-    let before = generations(&cloud).await;
+    let before = cloud.generations().await;
     let version = delete_version(&cloud).await;
     // The new bundle does not know the images of 1.0.0.
     assert_eq!(version.spec.target_version, OLD);
     let texts = ["status.containerImageVersionDefaults has no 1.0.0", "every service keeps the images it has"];
     cloud.refused("ContainerImagesKnown", &texts).await;
     cloud.fence().await;
-    let mut after = generations(&cloud).await;
-    after.insert("Glance/glance".to_owned(), before["Glance/glance"].clone());
+    let mut after = cloud.generations().await;
+    after.insert("Glance/glance".to_owned(), before["Glance/glance"]);
     assert_eq!(after, before);
     assert_eq!(moved(&cloud.objects().await, NEW), Vec::<String>::new());
     let status = cloud.status().await;

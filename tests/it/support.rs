@@ -1,6 +1,7 @@
 //! A cloud of its own for each test: a namespace, scripted service operators, and the operator as a process.
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -217,6 +218,19 @@ impl Cloud {
             }
         }
         objects
+    }
+
+    /// The generation of each service object, by kind and name.
+    pub async fn generations(&self) -> BTreeMap<String, i64> {
+        let generation = |object: &Value| object["metadata"]["generation"].as_i64().unwrap();
+        let objects = self.objects().await;
+        objects.iter().map(|(kind, name, object)| (format!("{kind}/{name}"), generation(object))).collect()
+    }
+
+    /// Asserts that each service object has been written once since.
+    pub async fn assert_written_once(&self, before: &BTreeMap<String, i64>) {
+        let once: BTreeMap<String, i64> = before.iter().map(|(label, at)| (label.clone(), at + 1)).collect();
+        assert_eq!(self.generations().await, once, "one write for each service object");
     }
 
     pub async fn version(&self) -> OpenStackVersion {

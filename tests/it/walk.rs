@@ -1,24 +1,17 @@
 //! A whole update, from the first step to the last.
 
-use std::collections::BTreeMap;
-
 use api::{
     controlplane::OpenStackControlPlane,
     service::SERVICES,
     step::{MINOR_UPDATE, Scope, StepName},
     version::{StepState, UpdateResult},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use testbed::{fixtures, wait};
 
 use crate::support::{Cloud, NEW, OLD, Recorder, SOON, condition_of, moved, release, said, step};
 
 /// The generation of each service object.
-fn generations(objects: &[(String, String, Value)]) -> BTreeMap<String, i64> {
-    let generation = |object: &Value| object["metadata"]["generation"].as_i64().unwrap();
-    objects.iter().map(|(kind, name, object)| (format!("{kind}/{name}"), generation(object))).collect()
-}
-
 /// Peer: 6.7, #792, #1421, #1484, #1681: the order came stage by stage, images that are not recorded never complete.
 #[tokio::test]
 async fn every_service_moves_in_the_tables_order_with_one_write_each() {
@@ -28,7 +21,7 @@ async fn every_service_moves_in_the_tables_order_with_one_write_each() {
     cloud.add_node_set("compute").await;
     cloud.upgrade_operator(&release(NEW)).await;
     let recorder = Recorder::start(&cloud);
-    let before = generations(&cloud.objects().await);
+    let before = cloud.generations().await;
     cloud.target(NEW).await;
     let status = cloud.finish(&["compute"]).await;
 
@@ -36,9 +29,7 @@ async fn every_service_moves_in_the_tables_order_with_one_write_each() {
     // Two ConfigMaps, and everything else.
     assert_eq!(walked, before.len() + 2);
     assert!(before.len() >= SERVICES.len() - 3, "a row is missing: {before:?}");
-    for (label, generation) in generations(&cloud.objects().await) {
-        assert_eq!(generation, before[&label] + 1, "{label} is written once");
-    }
+    cloud.assert_written_once(&before).await;
     assert_eq!(moved(&cloud.objects().await, OLD), Vec::<String>::new());
 
     assert_eq!(said(&status, "Ready"), "True Ready: 1.0.1 is deployed");

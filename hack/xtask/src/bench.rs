@@ -186,11 +186,14 @@ impl Bench {
         Ok(Line::new("start to first reconcile", ours, "0.2 s", "0.6 s"))
     }
 
-    async fn become_version(&mut self, release: &Release) -> anyhow::Result<()> {
+    /// Restarts the operator with another bundle; tells how long it took until every cloud showed its version.
+    async fn become_version(&mut self, release: &Release) -> anyhow::Result<Duration> {
+        let start = Instant::now();
         self.operator.restart_with(release).await?;
-        let count = self.clouds.count();
-        self.available(&release.version, count).await?;
-        self.quiet().await
+        self.available(&release.version, self.clouds.count()).await?;
+        let took = start.elapsed();
+        self.quiet().await?;
+        Ok(took)
     }
 
     /// Waits until the first `count` clouds show the version as available.

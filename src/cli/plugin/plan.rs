@@ -1,6 +1,6 @@
 //! `plan`: what an update would do.
 
-use ::plan::release::{Preview, World, preview};
+use ::plan::release::{Preview, preview};
 use anyhow::Context as _;
 
 use super::{Ended, access::Access};
@@ -17,16 +17,15 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(access: &Access, args: &Args) -> anyhow::Result<Ended> {
-    let (_, preview) = of(access, args.version.as_deref()).await?;
+    let preview = of(access, args.version.as_deref()).await?;
     args.output.print(&preview, plan::table)?;
     Ok(Ended::Done)
 }
 
 /// What an update to that version would do; to the available one when absent.
-pub(super) async fn of(access: &Access, version: Option<&str>) -> anyhow::Result<(World, Preview)> {
+pub(super) async fn of(access: &Access, version: Option<&str>) -> anyhow::Result<Preview> {
     let world = plan::observed(&access.client, &access.namespace).await?;
     let available = || plan::available(&world).context("no version is available; name one");
     let target = version.map_or_else(available, |version| Ok(version.to_owned()))?;
-    let preview = preview(&world, &target);
-    Ok((world, preview))
+    Ok(preview(&world, &target))
 }

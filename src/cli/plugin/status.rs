@@ -62,5 +62,5 @@ pub(super) async fn run(access: Access, args: &Args) -> anyhow::Result<Ended> {
 
 /// Lines as text.
 pub(super) fn text(lines: &[String]) -> String {
-    lines.join("\n") + "\n"
+    lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
 }

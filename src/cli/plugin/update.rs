@@ -10,6 +10,7 @@ use super::{
     access::Access,
     follow::{Until, follow},
     plan,
+    status::text,
     write::{Mode, merge, show},
 };
 use crate::cli::{board, output::Output, plan as preview};
@@ -29,7 +30,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(access: Access, args: &Args) -> anyhow::Result<Ended> {
     let view = access.view().await?;
-    let (_, plan) = plan::of(&access, args.version.as_deref()).await?;
+    let plan = plan::of(&access, args.version.as_deref()).await?;
     let (name, target) = (&view.name, plan.to.clone());
     let asked = view.target_version.as_ref() == Some(&target) && plan.refusal.is_none();
     if asked && view.is_done() {
@@ -78,6 +79,5 @@ pub(super) fn agreed(yes: bool, question: &str) -> anyhow::Result<()> {
 
 /// What is next for a cloud, as text.
 pub(super) fn next(view: &crate::cli::view::View) -> String {
-    let lines = board::next(view);
-    if lines.is_empty() { String::new() } else { lines.join("\n") + "\n" }
+    text(&board::next(view))
 }

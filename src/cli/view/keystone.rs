@@ -1,12 +1,12 @@
 //! What a `Keystone` says about its own upgrade and its keys.
 
-use api::DynamicObject;
+use api::{DynamicObject, condition};
 use jiff::Timestamp;
 use plan::json;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{items, text, texts, time};
+use super::{items, read::conditions, text, texts, time};
 
 /// A `Keystone`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -67,10 +67,9 @@ impl Keystone {
         let nothing = Value::Null;
         let status = object.data.get("status").unwrap_or(&nothing);
         let owned = |path: &str| json::text(status, path).map(str::to_owned);
+        let conditions = conditions(&object.data);
         let holds = |type_: &str| {
-            let said = |condition: &&Value| json::text(condition, "type") == Some(type_);
-            let found = items(status, "conditions").find(said);
-            found.and_then(|condition| json::text(condition, "status")) == Some("True")
+            conditions.iter().any(|said| said.type_ == type_ && said.status == Some(condition::Status::True))
         };
         Self {
             name: object.metadata.name.clone().unwrap_or_default(),

@@ -6,7 +6,7 @@ use api::{
     version::StepState,
 };
 use plan::json;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, value::StrDeserializer};
 use serde_json::Value;
 
 use super::{Problem, Service, State, Step, Update, items, text, texts, time};
@@ -25,17 +25,18 @@ pub(super) fn conditions(data: &Value) -> Vec<Condition<'_>> {
     items(data, "status.conditions").map(Condition::of).collect()
 }
 
-fn word<T: DeserializeOwned>(value: &Value, field: &str) -> Option<T> {
-    value.get(field).and_then(|word| serde_json::from_value(word.clone()).ok())
+/// A word of a closed set, if this program knows it.
+pub(super) fn word<T: DeserializeOwned>(word: &str) -> Option<T> {
+    T::deserialize(StrDeserializer::<serde::de::value::Error>::new(word)).ok()
 }
 
 impl<'a> Condition<'a> {
     fn of(said: &'a Value) -> Self {
         Self {
             type_: json::text(said, "type").unwrap_or_default(),
-            status: word(said, "status"),
-            severity: word(said, "severity"),
-            reason: word(said, "reason"),
+            status: json::text(said, "status").and_then(word),
+            severity: json::text(said, "severity").and_then(word),
+            reason: json::text(said, "reason").and_then(word),
             said,
         }
     }

@@ -23,8 +23,8 @@ pub(super) enum Kept {
 /// The text of an object.
 #[derive(Clone)]
 pub(super) struct Closed {
-    resource_version: Option<String>,
-    text: Box<[u8]>,
+    resource_version: Option<Arc<str>>,
+    text: Arc<[u8]>,
 }
 
 impl Kept {
@@ -32,8 +32,8 @@ impl Kept {
     pub(super) fn close(object: Arc<DynamicObject>) -> Self {
         match serde_json::to_vec(&*object) {
             Ok(text) => {
-                let resource_version = object.metadata.resource_version.clone();
-                Self::Closed(Closed { resource_version, text: text.into_boxed_slice() })
+                let resource_version = object.metadata.resource_version.as_deref().map(Arc::from);
+                Self::Closed(Closed { resource_version, text: text.into() })
             }
             Err(_) => Self::Open { object, since: Instant::now() },
         }

@@ -90,21 +90,22 @@ const TABLE: &[Row] = &[
     row("/etc/keystone/fernet-keys", Reason::SecretMissing, KEYS),
 ];
 
-/// What a text is known to mean.
+/// What a text of that object is known to mean.
 pub(super) fn known(object: &str, text: &str) -> Option<Failure> {
     let row = TABLE.iter().find(|row| text.contains(row.needle))?;
-    let message = format!("{object}: {}: {}", essence(text, Some(row.needle)), row.remedy);
-    Some(Failure { reason: row.reason, message })
+    Some(told(object, &essence(text, Some(row.needle)), (row.reason, row.remedy)))
+}
+
+fn told(object: &str, said: &str, (reason, remedy): (Reason, &str)) -> Failure {
+    let said = if said.is_empty() { String::new() } else { format!("{said}: ") };
+    Failure { reason, message: format!("{object}: {said}{remedy}") }
 }
 
 /// What the text of a Job means. `object` is the Job; `otherwise` holds when the text says nothing that is known.
 pub(super) fn explain(object: &str, text: &str, otherwise: (Reason, &str), then: Then) -> Failure {
-    let known = TABLE.iter().find(|row| text.contains(row.needle));
-    let (reason, remedy) = known.map_or(otherwise, |row| (row.reason, row.remedy));
-    let said = essence(text, known.map(|row| row.needle));
-    let said = if said.is_empty() { said } else { format!("{said}: ") };
-    let message = format!("{object}: {said}{remedy}; {then}");
-    Failure { reason, message }
+    let Failure { reason, message } =
+        known(object, text).unwrap_or_else(|| told(object, &essence(text, None), otherwise));
+    Failure { reason, message: format!("{message}; {then}") }
 }
 
 /// A failure that was noted while the Job still tried, now that it does not any more.

@@ -66,10 +66,7 @@ async fn a_version_that_does_not_parse_names_the_field_and_everything_stays_as_i
     let cluster = permissive().await;
     let mut cloud = Cloud::on(cluster, "unreadable", release(OLD), |options| options).await;
     cloud.install(json!({})).await;
-    let generations = |objects: Vec<(String, String, Value)>| -> Vec<Value> {
-        objects.into_iter().map(|(_, _, object)| object["metadata"]["generation"].clone()).collect()
-    };
-    let before = generations(cloud.objects().await);
+    let before = cloud.generations().await;
     for (spec, text) in [
         (json!({"update": {"paused": "yes"}}), "spec.update.paused: "),
         (json!({"update": {"paused": null, "holdAfter": "breakfast"}}), "spec.update.holdAfter: "),
@@ -82,7 +79,7 @@ async fn a_version_that_does_not_parse_names_the_field_and_everything_stays_as_i
         says(&cloud, "Ready", "correct the field").await;
         cloud.assert_alive();
     }
-    assert_eq!(generations(cloud.objects().await), before);
+    assert_eq!(cloud.generations().await, before);
     patch(&cloud, json!({"targetVersion": OLD})).await;
     let ready = wait::condition(&versions(&cloud), NAME, "Ready", "True", SOON).await;
     cloud.expect("readable again", ready);

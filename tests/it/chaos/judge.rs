@@ -49,25 +49,22 @@ pub fn told(frames: &[Frame]) -> String {
     frames.iter().filter_map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The versions of an object, as places in [`VERSIONS`].
-fn places(object: &Value) -> BTreeSet<usize> {
+/// The newest version of an object, as its place in [`VERSIONS`].
+fn newest(object: &Value) -> Option<usize> {
     let all = versions(object);
-    VERSIONS.iter().enumerate().filter(|(_, version)| all.contains(**version)).map(|(place, _)| place).collect()
+    VERSIONS.iter().rposition(|version| all.contains(*version))
 }
 
-/// The oldest and the newest image of an object never become older. A custom image hides the one of the release.
+/// The newest image of an object never becomes older. A custom image hides the one of the release.
 fn never_older(label: &str, frames: &[&Frame]) -> Result<(), String> {
-    let mut last: Option<(usize, usize)> = None;
+    let mut last = None;
     for frame in frames {
-        let places = places(&frame.object);
-        let (Some(first), Some(newest)) = (places.first(), places.last()) else { continue };
-        if let Some((_, before)) = last
-            && *newest < before
-        {
-            let (from, to) = (VERSIONS[before], VERSIONS[*newest]);
+        let Some(newest) = newest(&frame.object) else { continue };
+        if let Some(before) = last.filter(|before| newest < *before) {
+            let (from, to) = (VERSIONS[before], VERSIONS[newest]);
             return Err(format!("{label} went back from {from} to {to} at {}", frame.version));
         }
-        last = Some((*first, *newest));
+        last = Some(newest);
     }
     Ok(())
 }
@@ -141,12 +138,12 @@ fn keys_rotate_one_after_the_other(frames: &[Frame]) -> Result<(), String> {
             }
         }
         for pair in sets.windows(2) {
-            let [(from, before), (at, after)] = pair else { continue };
+            let [(_, before), (at, after)] = pair else { continue };
             let primary = before.keys().max().copied().unwrap_or_default();
             if after.get(&(primary + 1)) != before.get(&0) || after.keys().max() != Some(&(primary + 1)) {
                 return Err(format!("{name} at {at}: not what a rotation makes of {:?}", before.keys()));
             }
-            if !everywhere(frames, word, i64::try_from(primary).unwrap(), *from, *at) {
+            if !everywhere(frames, word, i64::try_from(primary).unwrap(), *at) {
                 return Err(format!("{name} at {at}: key {primary} was not everywhere yet"));
             }
         }
@@ -154,23 +151,13 @@ fn keys_rotate_one_after_the_other(frames: &[Frame]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the status said between the two that every pod has the set with that key.
-fn everywhere(frames: &[Frame], word: &str, primary: i64, from: u64, to: u64) -> bool {
-    let id = if word == "fernet" { "fernet" } else { "credential" };
-    frames.iter().filter(|frame| frame.kind == "Keystone" && frame.version > from && frame.version < to).any(|frame| {
+/// Whether the status said before that that every pod has the set with that primary key.
+fn everywhere(frames: &[Frame], word: &str, primary: i64, before: u64) -> bool {
+    frames.iter().filter(|frame| frame.kind == "Keystone" && frame.version < before).any(|frame| {
         let all = frame.object["status"]["keys"].as_array();
-        all.into_iter().flatten().any(|set| {
-            set["name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(id))
-                && set["primary"] == primary
-                && set["everywhere"] == true
-        })
-    }) || frames.iter().filter(|frame| frame.kind == "Keystone" && frame.version <= from).any(|frame| {
-        let all = frame.object["status"]["keys"].as_array();
-        all.into_iter().flatten().any(|set| {
-            set["name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(id))
-                && set["primary"] == primary
-                && set["everywhere"] == true
-        })
+        all.into_iter()
+            .flatten()
+            .any(|set| set["name"] == word && set["primary"] == primary && set["everywhere"] == true)
     })
 }
 

@@ -1,6 +1,6 @@
 //! Two replicas: one acts, the other takes over when the first is gone, and they never act at the same time.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use api::{step::StepName, version::StepState};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -13,7 +13,7 @@ use testbed::{
     wait,
 };
 
-use super::{assert_once, generations};
+use super::assert_once;
 use crate::support::{BINARY, Cloud, GATES, NEW, OLD, Recorder, SOON, release};
 
 /// How long a Lease lives in these tests, in seconds.
@@ -50,12 +50,20 @@ async fn cloud(prefix: &str, kubeconfig: Option<&Path>) -> Cloud {
     cloud
 }
 
+/// The update is over: in order, with one write for each service object.
+async fn updated_once(cloud: &Cloud, recorder: &Recorder, before: &BTreeMap<String, i64>) {
+    cloud.deployed(NEW).await;
+    recorder.assert_walk(OLD, NEW).await;
+    cloud.assert_written_once(before).await;
+    assert_eq!(cloud.status().await.history.len(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_leader_is_killed_in_each_step_and_the_other_goes_on() {
     let mut cloud = cloud("replicas", None).await;
     let mut other = second(&cloud, None);
     let recorder = Recorder::start(&cloud);
-    let before = generations(&cloud).await;
+    let before = cloud.generations().await;
     for (_, kind, name) in GATES {
         cloud.actors.hold(kind, name);
     }
@@ -71,12 +79,7 @@ async fn the_leader_is_killed_in_each_step_and_the_other_goes_on() {
         assert_ne!(taken_over(&cloud, &leader).await, leader);
         if first { cloud.operator.restart().await.unwrap() } else { other.restart().await.unwrap() }
     }
-    cloud.deployed(NEW).await;
-    recorder.assert_walk(OLD, NEW).await;
-    for (label, generation) in generations(&cloud).await {
-        assert_eq!(generation, before[&label] + 1, "{label} is written once");
-    }
-    assert_eq!(cloud.status().await.history.len(), 2);
+    updated_once(&cloud, &recorder, &before).await;
     assert_eq!((cloud.operator.exited().unwrap(), other.exited().unwrap()), (None, None));
 }
 
@@ -87,7 +90,7 @@ async fn the_operator_is_upgraded_in_each_step_and_the_update_goes_on() {
     let bundle = |number: usize| release(NEW).with_version(&format!("1.0.{}", number + 2));
     let mut other = Operator::start(cloud.cluster, Options::new(BINARY, &cloud.namespace, bundle(0))).unwrap();
     let recorder = Recorder::start(&cloud);
-    let before = generations(&cloud).await;
+    let before = cloud.generations().await;
     for (_, kind, name) in GATES {
         cloud.actors.hold(kind, name);
     }
@@ -106,12 +109,7 @@ async fn the_operator_is_upgraded_in_each_step_and_the_update_goes_on() {
         assert_eq!(cloud.version().await.spec.target_version, NEW);
         cloud.actors.release(kind, object);
     }
-    cloud.deployed(NEW).await;
-    recorder.assert_walk(OLD, NEW).await;
-    for (label, generation) in generations(&cloud).await {
-        assert_eq!(generation, before[&label] + 1, "{label} is written once");
-    }
-    assert_eq!(cloud.status().await.history.len(), 2);
+    updated_once(&cloud, &recorder, &before).await;
     assert_eq!((cloud.operator.exited().unwrap(), other.exited().unwrap()), (None, None));
 }
 

@@ -7,10 +7,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use testbed::{Release, fixtures::NAME};
 
-use crate::{
-    crash::generations,
-    support::{Cloud, OLD, release},
-};
+use crate::support::{Cloud, OLD, release};
 
 /// How many bundles come after the first one.
 const VERSIONS: usize = 60;
@@ -38,7 +35,7 @@ async fn size(cloud: &Cloud) -> usize {
 async fn sixty_versions_leave_a_small_object_that_knows_the_versions_that_count() {
     let mut cloud = Cloud::with("many", with_digests(OLD), |options| options).await;
     cloud.install(json!({})).await;
-    let before = generations(&cloud).await;
+    let before = cloud.generations().await;
     let mut last = String::new();
     for patch in 1..=VERSIONS {
         last = format!("1.0.{patch}");
@@ -50,7 +47,7 @@ async fn sixty_versions_leave_a_small_object_that_knows_the_versions_that_count(
     assert_eq!(status.deployed_version.as_deref(), Some(OLD));
     let known: Vec<&str> = status.container_image_version_defaults.keys().map(String::as_str).collect();
     assert!(known.contains(&OLD) && known.contains(&last.as_str()), "{known:?}");
-    assert_eq!(generations(&cloud).await, before, "nothing moved");
+    assert_eq!(cloud.generations().await, before, "nothing moved");
 
     // Also while all three differ: the target is an earlier one that is still known.
     let target = known.iter().filter(|known| **known != OLD && **known != last).max().unwrap().to_string();

@@ -55,7 +55,7 @@ pub(super) async fn measure(bench: &mut Bench, sizes: &[usize]) -> anyhow::Resul
     for (index, size) in sizes.iter().enumerate() {
         eprintln!("{size} clouds");
         bench.install(*size).await?;
-        // Two versions later than those of the sizes before: one that is available, one to go to.
+        // Newer than those of the sizes before.
         let version = format!("1.1.{index}");
         let row = one_size(bench, *size, &Release::named("1.0.0")?.with_version(&version)).await?;
         table.add_row(row.cells());
@@ -65,11 +65,7 @@ pub(super) async fn measure(bench: &mut Bench, sizes: &[usize]) -> anyhow::Resul
 }
 
 async fn one_size(bench: &mut Bench, clouds: usize, release: &Release) -> anyhow::Result<Row> {
-    let started = std::time::Instant::now();
-    bench.operator.restart_with(release).await?;
-    bench.available(&release.version, clouds).await?;
-    let start = started.elapsed();
-    bench.quiet().await?;
+    let start = bench.become_version(release).await?;
 
     let before = (bench.operator.usage()?, bench.writes()?);
     tokio::time::sleep(IDLE).await;
