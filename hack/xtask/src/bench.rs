@@ -204,6 +204,7 @@ impl Bench {
     async fn update(&mut self, version: &str, count: usize) -> anyhow::Result<Cost> {
         let before = (self.writes()?, self.requests()?, self.operator.usage()?.cpu_seconds);
         let served = self.cluster.apiserver_usage().await?.cpu_seconds;
+        eprintln!("  {count} to {version}");
         let start = Instant::now();
         unless_it_ends(&mut self.operator, self.clouds.update(version, count)).await?;
         let wall = start.elapsed();

@@ -15,10 +15,13 @@ use super::{
 };
 use crate::json;
 
-/// How many versions stay recorded: those that are needed, and the newest others up to this number. One version takes
-/// some 13 kB when its images have digests, the images in effect take as much again, and the whole object has to stay
-/// below 64 kB.
+/// How many versions stay recorded: those that are needed, and the newest others that may become the target, up to this
+/// number. One version takes some 13 kB when its images have digests, the images in effect take as much again, and the
+/// whole object has to stay below 64 kB. The API server's work for each write of the status is in proportion to it.
 const KEPT: usize = 3;
+
+/// The same, counting versions that are older than the deployed one, to which only development may go back.
+const KEPT_OLD: usize = 2;
 
 /// What is known of one version.
 #[derive(Clone, Debug, Default)]
@@ -144,13 +147,18 @@ impl Records {
         names
     }
 
-    /// Forgets all but the versions in `needed` and the newest few others: the object has to stay small.
-    pub(crate) fn pruned(&self, needed: &[&str]) -> BTreeMap<&str, &Record> {
-        let (needed, others): (Vec<&str>, Vec<&str>) = self.names().into_iter().partition(|name| needed.contains(name));
-        let room = KEPT.saturating_sub(needed.len());
-        let spare: Vec<&str> = others.into_iter().take(room).collect();
-        let keep = |name: &str| needed.contains(&name) || spare.contains(&name);
-        self.versions.iter().map(|(name, record)| (name.as_str(), record)).filter(|(name, _)| keep(name)).collect()
+    /// Forgets all but the versions in `needed` and the newest few others: the object has to stay small. Those in `old`
+    /// may not become the target.
+    pub(crate) fn pruned(&self, needed: &[&str], old: impl Fn(&str) -> bool) -> BTreeMap<&str, &Record> {
+        let (mut kept, others): (Vec<&str>, Vec<&str>) =
+            self.names().into_iter().partition(|name| needed.contains(name));
+        for name in others {
+            if kept.len() < if old(name) { KEPT_OLD } else { KEPT } {
+                kept.push(name);
+            }
+        }
+        let keep = |(name, record)| kept.contains(&name).then_some((name, record));
+        self.versions.iter().map(|(name, record)| (name.as_str(), record)).filter_map(keep).collect()
     }
 
     /// The hash of a version's images, if they are known: what `spec.update.confirmImageSet` takes.

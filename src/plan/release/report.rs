@@ -15,7 +15,7 @@ use api::{
 use super::{
     Scene,
     children::Children,
-    records::{deployed_image_set, deployed_version},
+    records::{deployed_image_set, deployed_version, older},
     target::{Course, Errand},
     walk::Walk,
     world::{RootStatus, Surplus},
@@ -99,7 +99,9 @@ fn version_status(scene: &Scene<'_>, walk: &Walk, children: &Children, deployed:
     .into_iter()
     .flatten()
     .collect();
-    let kept = scene.records.pruned(&needed);
+    let deployed_version = deployed.version.as_deref();
+    let old = |name: &str| deployed_version.is_some_and(|deployed| older(name, deployed));
+    let kept = scene.records.pruned(&needed, |name| old(name) && !scene.world.may_roll_back());
     OpenStackVersionStatus {
         conditions: Vec::new(),
         deployed_version: deployed.version.clone(),

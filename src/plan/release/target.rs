@@ -160,10 +160,6 @@ impl Case<'_> {
         recorded_target(self.world).filter(|recorded| created_again && self.deployed.is_some_and(|at| at != *recorded))
     }
 
-    fn rollback_allowed(&self) -> bool {
-        self.world.version_annotation(annotation::ALLOW_ROLLBACK) == Some("true")
-    }
-
     /// The first rule that the requested target breaks.
     fn refusal(&self) -> Option<(Reason, String)> {
         if self.in_force() == Some(self.requested) {
@@ -192,7 +188,7 @@ impl Case<'_> {
     /// Rule 2.
     fn rollback(&self) -> Option<(Reason, String)> {
         let deployed = self.deployed.filter(|deployed| older(self.requested, deployed))?;
-        if self.rollback_allowed() {
+        if self.world.may_roll_back() {
             return None;
         }
         let text = format!(
@@ -207,7 +203,7 @@ impl Case<'_> {
     /// Rule 3.
     fn retarget(&self) -> Option<(Reason, String)> {
         let Some(update) = self.before.update.as_ref() else { return self.return_without_memory() };
-        if self.rollback_allowed() || older(&update.to, self.requested) {
+        if self.world.may_roll_back() || older(&update.to, self.requested) {
             return None;
         }
         let UpdateStatus { from, to, revertible, not_revertible_reason, .. } = update;
@@ -228,7 +224,7 @@ impl Case<'_> {
     /// Rule 3 for an object that was created again: only the walk can tell what may be taken back.
     fn return_without_memory(&self) -> Option<(Reason, String)> {
         let (interrupted, deployed) = (self.interrupted()?, self.deployed?);
-        if self.rollback_allowed() || older(interrupted, self.requested) {
+        if self.world.may_roll_back() || older(interrupted, self.requested) {
             return None;
         }
         let text = format!(

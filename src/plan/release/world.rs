@@ -186,6 +186,11 @@ impl World {
         self.version.as_ref().and_then(|version| version.meta.annotations.get(name)).map(String::as_str)
     }
 
+    /// Whether the target may be an older version than the deployed one: for development.
+    pub fn may_roll_back(&self) -> bool {
+        self.version_annotation(annotation::ALLOW_ROLLBACK) == Some("true")
+    }
+
     /// Whether custom images may stay as they are while the target changes. Any value of the annotation counts.
     pub fn may_keep_custom_images(&self) -> bool {
         self.version_annotation(annotation::SKIP_CUSTOM_IMAGES).is_some()

@@ -52,6 +52,30 @@ fn rollback_is_refused_and_allowed_by_annotation_in_the_same_order() {
     assert_eq!(sim.deployed(), Some(OLD));
 }
 
+/// What may become the target stays known; of what may not, one version.
+#[rstest]
+#[case::in_production(None, &[NEW, NEWER])]
+#[case::in_development(Some("true"), &[OLD, NEW, NEWER])]
+fn versions_that_nobody_may_go_to_are_forgotten(#[case] rollback: Option<&str>, #[case] known: &[&str]) {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.finish();
+    let versions = |sim: &Sim| sim.status().container_image_version_defaults.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(versions(&sim), [OLD, NEW], "the one before");
+    if let Some(rollback) = rollback {
+        sim.annotate(annotation::ALLOW_ROLLBACK, rollback);
+    }
+    sim.world.bundle = bundle(NEWER).into();
+    sim.settle();
+    assert_eq!(versions(&sim), known);
+    // Those in between may become the target.
+    sim.world.bundle = bundle("1.0.3").into();
+    sim.settle();
+    assert_eq!(versions(&sim), [NEW, NEWER, "1.0.3"]);
+    sim.target(NEWER);
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEWER));
+}
+
 #[test]
 fn a_newer_target_restarts_the_walk() {
     let mut sim = Sim::updating(None, OLD, NEW);
