@@ -4,6 +4,7 @@ use api::{DynamicObject, MANAGED_BY, service::Kind};
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, ValidationDirective},
+    core::PartialObjectMeta,
     runtime::events::Event,
 };
 use serde_json::{Value, json};
@@ -210,6 +211,9 @@ fn name_of(object: &Value) -> &str {
     object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
 }
 
+/// Asks for the metadata of the answer: the rest is what was sent.
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
 impl Status {
     /// `Kind/name`, with the subresource: its failures are not those of the object.
     pub fn key(&self) -> String {
@@ -240,7 +244,16 @@ impl Status {
             self.name,
             api::manager::STATUS
         );
-        let request = http::Request::put(url).header(http::header::CONTENT_TYPE, "application/json").body(body);
-        call(client.request(request.map_err(kube::Error::HttpError)?)).await
+        let request = http::Request::put(url)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .header(http::header::ACCEPT, METADATA)
+            .body(body);
+        let written: PartialObjectMeta<DynamicObject> =
+            call(client.request(request.map_err(kube::Error::HttpError)?)).await?;
+        let mut object = DynamicObject { metadata: written.metadata, ..object.clone() };
+        if let Some(data) = object.data.as_object_mut() {
+            data.insert("status".to_owned(), self.status.clone());
+        }
+        Ok(object)
     }
 }

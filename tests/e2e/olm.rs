@@ -136,6 +136,12 @@ impl Scene {
         children
     }
 
+    /// What Prometheus would scrape, by the Service in the bundle.
+    async fn metrics(&self) -> String {
+        let service = format!("/api/v1/namespaces/{}/services/{PACKAGE}-metrics:http/proxy/metrics", self.home);
+        self.node.kubectl(["get", "--raw", &service]).await.unwrap()
+    }
+
     async fn end(self) {
         for resource in ["subscription", "clusterserviceversion"] {
             self.node.kubectl(["delete", resource, "--all", "--namespace", &self.home]).await.unwrap();
@@ -195,5 +201,9 @@ async fn olm_installs_and_upgrades_the_operator_and_only_the_target_moves_the_cl
     scene.says("deployedVersion", "1.0.1").await;
     let glance = scene.api("glance.openstack.org", "v1beta1", "Glance", &scene.cloud).get("glance").await.unwrap();
     assert_eq!(glance.data["spec"]["containerImage"], "registry.example.com/openstack/glance-api:1.0.1");
+    let (metrics, cloud) = (scene.metrics().await, &scene.cloud);
+    let sample =
+        metrics.lines().find(|line| line.starts_with("openstack_release_version_state{") && line.contains(cloud));
+    assert!(sample.is_some_and(|sample| sample.contains("state=\"UpToDate\"")), "{metrics}");
     scene.end().await;
 }

@@ -99,12 +99,17 @@ pub(super) fn bundle(release: &Release, older: Option<&Release>) -> anyhow::Resu
         let name = format!("{}_{}.yaml", crd.spec.group, crd.spec.names.plural);
         manifests.insert(name, document(&crd)?);
     }
-    // Its namespace is that of the subscription.
-    let mut budget = operator::budget();
-    if let Some(metadata) = budget.pointer_mut("/metadata").and_then(Value::as_object_mut) {
-        metadata.remove("namespace");
+    // No NetworkPolicy: most versions of OLM take none.
+    for (name, mut object) in [
+        (format!("{OPERATOR}.poddisruptionbudget.yaml"), operator::budget()),
+        (format!("{OPERATOR}-metrics.service.yaml"), operator::metrics()),
+    ] {
+        // Its namespace is that of the subscription.
+        if let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+            metadata.remove("namespace");
+        }
+        manifests.insert(name, document(&object)?);
     }
-    manifests.insert(format!("{OPERATOR}.poddisruptionbudget.yaml"), document(&budget)?);
     let mut files = below("manifests", manifests);
     let annotations: serde_json::Map<_, _> =
         ANNOTATIONS.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();

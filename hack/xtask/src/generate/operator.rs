@@ -36,7 +36,7 @@ fn namespace() -> Value {
 }
 
 /// What Prometheus finds the metrics by.
-fn metrics() -> Value {
+pub(super) fn metrics() -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Service",
