@@ -64,7 +64,7 @@ impl Default for UpgradeSpec {
 }
 
 /// A backup before the schema changes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Backup {
     /// The `PersistentVolumeClaim` that the backup is written to.
@@ -73,6 +73,14 @@ pub struct Backup {
     /// An image with `mariadb-dump` and a shell.
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
+    /// Whether the keys are copied, too. Without those of its time, the credentials in a restored database cannot be read:
+    /// set it to false only where the Secrets have a backup of their own.
+    #[serde(default = "yes")]
+    pub keys: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What happens to keys and database when the object is deleted.

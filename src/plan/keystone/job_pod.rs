@@ -76,6 +76,7 @@ fn pod_spec(
     }
     let mut volumes = volumes(scene, spec, place);
     if let Some(backup) = backup {
+        without_keys(backup, &mut volumes);
         volumes.push(json!({"name": "backup", "persistentVolumeClaim": {"claimName": backup.claim_name}}));
     }
     let mut pod = pod(spec, &volumes, &container_of_task(scene, spec, task, upgrade, place, backup)?);
@@ -157,7 +158,8 @@ fn container_of_task(
     backup: Option<&Backup>,
 ) -> Option<Value> {
     let mut mounts = mounts(spec);
-    let command = if backup.is_some() {
+    let command = if let Some(backup) = backup {
+        without_keys(backup, &mut mounts);
         mounts.push(json!({"name": "backup", "mountPath": "/backup"}));
         json!(["sh", format!("{SCRIPTS}/backup.sh")])
     } else {
@@ -165,6 +167,11 @@ fn container_of_task(
     };
     let image = backup.map_or(&place.image, |backup| &backup.image);
     Some(container(scene, spec, image, &command, own_env(scene, spec, task, upgrade)?, &mounts))
+}
+
+/// Takes volumes of keys, or their mounts, from a backup that has no use for them.
+fn without_keys(backup: &Backup, volumes: &mut Vec<Value>) {
+    volumes.retain(|volume| backup.keys || !pod::KEYS.contains(&json::text(volume, "name").unwrap_or_default()));
 }
 
 /// What only that task needs.
@@ -180,7 +187,13 @@ fn own_env(scene: &Scene<'_>, spec: &KeystoneSpec, task: Task, upgrade: &Upgrade
     let internal = server::endpoint(scene);
     let public = spec.bootstrap.public_endpoint.clone().filter(|url| !url.is_empty()).unwrap_or(internal.clone());
     let env = match task {
-        Task::Backup => vec![pod::env("BACKUP_PATH", &jobs::backup_path(scene, upgrade))],
+        Task::Backup => {
+            let keys = spec.upgrade.backup.as_ref().is_some_and(|backup| backup.keys);
+            vec![
+                pod::env("BACKUP_PATH", &jobs::backup_path(scene, upgrade)),
+                pod::env("BACKUP_KEYS", &if keys { pod::KEYS.join(" ") } else { String::new() }),
+            ]
+        }
         Task::Bootstrap => {
             let mut env = administrator();
             env.push(pod::env("REGION", &spec.bootstrap.region));

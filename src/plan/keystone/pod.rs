@@ -20,6 +20,10 @@ pub(super) const USER: i64 = 42424;
 pub(super) const FILES: &str = "/opt/keystone-operator";
 /// `0440`.
 const GROUP_READS: i64 = 288;
+/// The volumes with keys. In a backup, their folders.
+pub(super) const KEYS: [&str; 2] = [FERNET, CREDENTIAL];
+const FERNET: &str = "fernet-keys";
+const CREDENTIAL: &str = "credential-keys";
 const CA_FOLDER: &str = "/etc/keystone-database-ca";
 /// The key of a Secret that names none.
 const PASSWORD: &str = "password";
@@ -104,8 +108,8 @@ pub(super) fn volumes(scene: &Scene<'_>, spec: &KeystoneSpec, config: &str) -> V
     let secret = |volume: &str, name: &str| json!({"name": volume, "secret": {"secretName": name, "defaultMode": GROUP_READS, "optional": false}});
     let mut volumes = vec![
         json!({"name": "config", "configMap": {"name": config, "defaultMode": GROUP_READS}}),
-        secret("fernet-keys", &fernet_secret(scene.world)),
-        secret("credential-keys", &credential_secret(scene.world)),
+        secret(FERNET, &fernet_secret(scene.world)),
+        secret(CREDENTIAL, &credential_secret(scene.world)),
         json!({"name": "tmp", "emptyDir": {}}),
         // The password is in there: never on a disk.
         json!({"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}),
@@ -122,8 +126,8 @@ pub(super) fn mounts(spec: &KeystoneSpec) -> Vec<Value> {
     let mut mounts = vec![
         json!({"name": "config", "mountPath": config::PATH, "subPath": "keystone.conf", "readOnly": true}),
         mount("config", FILES),
-        mount("fernet-keys", config::FERNET_KEYS),
-        mount("credential-keys", config::CREDENTIAL_KEYS),
+        mount(FERNET, config::FERNET_KEYS),
+        mount(CREDENTIAL, config::CREDENTIAL_KEYS),
         json!({"name": "tmp", "mountPath": "/tmp"}),
         json!({"name": "run", "mountPath": "/run/keystone-operator"}),
     ];

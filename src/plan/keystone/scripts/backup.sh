@@ -1,6 +1,6 @@
-# Database and keys, complete or not at all: what cannot be verified never gets its name.
+# The database, and the keys where they are wanted, complete or not at all: what cannot be verified never gets its name.
 set -eu
-# There are keys in it.
+# There may be keys in it.
 umask 077
 fail() {
     printf '%s\n' "$1" | tail -c 2000 >/dev/termination-log
@@ -12,7 +12,7 @@ target="/backup/$BACKUP_PATH"
 partial="$target.partial"
 if [ ! -d "$target" ]; then
     rm -rf "$partial"
-    mkdir -p "$partial/fernet-keys" "$partial/credential-keys" || fail "the claim cannot be written to"
+    mkdir -p "$partial" || fail "the claim cannot be written to"
     set -- --host="$DB_HOST" --port="$DB_PORT" --user="$DB_USER" --protocol=tcp
     if [ -n "${DB_CA:-}" ]; then set -- "$@" --ssl-ca="$DB_CA"; fi
     if ! errors=$(MYSQL_PWD="$DB_PASSWORD" "$dump" "$@" --single-transaction --quick --no-tablespaces \
@@ -21,10 +21,16 @@ if [ ! -d "$target" ]; then
     fi
     tail -n 5 "$partial/database.sql" | grep -q "Dump completed" || fail "the dump has no end: it is not complete"
     grep -q "alembic_version" "$partial/database.sql" || fail "the dump has no table alembic_version: no Keystone"
-    for keys in fernet-keys credential-keys; do
-        cp -L "/etc/keystone/$keys"/[0-9]* "$partial/$keys/" || fail "the keys in $keys cannot be copied"
+    cd "$partial"
+    set -- database.sql
+    # Names of folders, or none.
+    for keys in ${BACKUP_KEYS:-}; do
+        mkdir "$keys"
+        cp -L "/etc/keystone/$keys"/[0-9]* "$keys/" || fail "the keys in $keys cannot be copied"
+        set -- "$@" "$keys"/*
     done
-    (cd "$partial" && sha256sum database.sql fernet-keys/* credential-keys/* >SHA256SUMS) || fail "no check sums"
+    sha256sum "$@" >SHA256SUMS || fail "no check sums"
+    cd /
     sync
     mv "$partial" "$target"
 fi

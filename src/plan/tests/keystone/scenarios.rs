@@ -3,7 +3,7 @@
 use api::keystone::{Autoscaling, Backup, Strategy, UpgradeResult};
 use plan::json;
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::sim::{Behaviour, NEW, OLD, Sim};
 
@@ -68,7 +68,7 @@ fn offline_nobody_runs_while_the_schema_changes() {
     let mut sim = Sim::installed(OLD);
     sim.spec(|spec| {
         spec.upgrade.strategy = Strategy::Offline;
-        spec.upgrade.backup = Some(Backup { claim_name: "backups".into(), image: "mariadb:10.11".into() });
+        spec.upgrade.backup = Some(Backup { claim_name: "backups".into(), image: "mariadb:10.11".into(), keys: true });
     });
     sim.ran.clear();
     sim.image(NEW);
@@ -87,7 +87,7 @@ fn offline_nobody_runs_while_the_schema_changes() {
 #[test]
 fn a_backup_is_on_record_before_the_schema_changes() {
     let mut sim = Sim::installed(OLD);
-    let backup = Backup { claim_name: "backups".into(), image: "mariadb:10.11".into() };
+    let backup = Backup { claim_name: "backups".into(), image: "mariadb:10.11".into(), keys: true };
     sim.spec(|spec| spec.upgrade.backup = Some(backup)).image(NEW);
     sim.until("Expanding");
     let reference = sim.world.keystone.status.upgrade.as_ref().unwrap().backup.clone().unwrap();
@@ -99,6 +99,24 @@ fn a_backup_is_on_record_before_the_schema_changes() {
     assert_eq!(env["value"], json!(reference.path));
     sim.settle();
     assert_eq!(sim.world.keystone.status.history.last().unwrap().backup.as_ref(), Some(&reference));
+}
+
+#[rstest]
+#[case::with_keys(true, Some("fernet-keys credential-keys"))]
+#[case::without_keys(false, None)]
+fn a_backup_sees_keys_only_where_it_copies_them(#[case] keys: bool, #[case] wanted: Option<&str>) {
+    let mut sim = Sim::installed(OLD);
+    let backup = Backup { claim_name: "backups".into(), image: "mariadb:10.11".into(), keys };
+    sim.spec(|spec| spec.upgrade.backup = Some(backup)).image(NEW).until("Expanding");
+    let job = sim.names("Job").into_iter().find(|job| job.contains("-db-backup-")).unwrap();
+    let pod = &sim.find("Job", &job).unwrap().data["spec"]["template"]["spec"];
+    let named = |list: &Value, name: &str| list.as_array().unwrap().iter().find(|item| item["name"] == name).cloned();
+    let container = &pod["containers"][0];
+    assert_eq!(named(&container["env"], "BACKUP_KEYS").map(|env| env["value"].clone()), wanted.map(|keys| json!(keys)));
+    for volume in ["fernet-keys", "credential-keys"] {
+        assert_eq!(named(&pod["volumes"], volume).is_some(), keys);
+        assert_eq!(named(&container["volumeMounts"], volume).is_some(), keys);
+    }
 }
 
 #[rstest]

@@ -63,7 +63,7 @@ fn a_field_that_was_corrected_is_used_at_once() {
     sim.spec(|spec| spec.database.host = Some("mariadb".into())).settle();
     assert_eq!(sim.world.keystone.status.installed_image.as_deref(), Some(OLD));
 
-    let backup = |claim: &str| Some(Backup { claim_name: claim.into(), image: "mariadb:10.11".into() });
+    let backup = |claim: &str| Some(Backup { claim_name: claim.into(), image: "mariadb:10.11".into(), keys: true });
     sim.jobs.insert("backup", Behaviour::Hangs);
     sim.spec(|spec| spec.upgrade.backup = backup("bakcups")).image(NEW).settle();
     sim.jobs.clear();
