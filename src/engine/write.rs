@@ -211,8 +211,8 @@ fn name_of(object: &Value) -> &str {
     object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Asks for the metadata of the answer: the rest is what was sent.
-const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+/// Asks for the metadata of the answer, where the server can leave the rest out: it is what was sent.
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 
 impl Status {
     /// `Kind/name`, with the subresource: its failures are not those of the object.
