@@ -250,10 +250,10 @@ impl Status {
             .body(body);
         let written: PartialObjectMeta<DynamicObject> =
             call(client.request(request.map_err(kube::Error::HttpError)?)).await?;
-        let mut object = DynamicObject { metadata: written.metadata, ..object.clone() };
-        if let Some(data) = object.data.as_object_mut() {
-            data.insert("status".to_owned(), self.status.clone());
-        }
-        Ok(object)
+        // All but the old status, which may be long.
+        let rest = object.data.as_object().into_iter().flatten().filter(|(field, _)| *field != "status");
+        let rest = rest.map(|(field, value)| (field.clone(), value.clone()));
+        let data = rest.chain([("status".to_owned(), self.status.clone())]).collect();
+        Ok(DynamicObject { types: object.types.clone(), metadata: written.metadata, data })
     }
 }

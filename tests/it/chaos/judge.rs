@@ -151,7 +151,7 @@ fn keys_rotate_one_after_the_other(frames: &[Frame]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the status said before that that every pod has the set with that primary key.
+/// Whether the status said, before that version, that every pod has the set with that primary key.
 fn everywhere(frames: &[Frame], word: &str, primary: i64, before: u64) -> bool {
     frames.iter().filter(|frame| frame.kind == "Keystone" && frame.version < before).any(|frame| {
         let all = frame.object["status"]["keys"].as_array();
