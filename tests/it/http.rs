@@ -58,8 +58,9 @@ async fn ready_once_the_caches_are_complete_and_alive_whatever_the_api_server_do
     let proxy = Proxy::start(cluster).await.unwrap();
     proxy.unplug();
     let cloud = Cloud::with("readiness", release("1.0.0"), |options| {
-        // A watch that fails for two calls is called out of date.
-        options.with_kubeconfig(proxy.kubeconfig()).with_env("CALL_DEADLINE_SECONDS", "1")
+        let options = options.with_kubeconfig(proxy.kubeconfig());
+        // A watch that fails for two calls is called out of date. A Lease that is lost meanwhile would end the process.
+        options.with_env("CALL_DEADLINE_SECONDS", "1").with_env("LEASE_DURATION_SECONDS", "120")
     })
     .await;
     let missing = cloud.operator.answers("/readyz", SOON, |code, text| code == 503 && text.starts_with("release: "));

@@ -282,6 +282,8 @@ async fn accept(listener: TcpListener, client: Client, shared: Arc<Shared>) {
 /// An error closes the connection without an answer.
 async fn answer(request: Request<Incoming>, client: Client, shared: Arc<Shared>) -> anyhow::Result<Answer> {
     let call = Call::of(&request);
+    // From now on: a watch that is being opened is disturbed like those that are open.
+    let disturbed = shared.disturbed.subscribe();
     let (at, fault) = shared.arrived(call.clone())?;
     match &fault {
         Some(Fault::Answer { code, retry_after }) => {
@@ -301,7 +303,7 @@ async fn answer(request: Request<Incoming>, client: Client, shared: Arc<Shared>)
     let response = forward(request, &client).await?;
     shared.answered(at, response.status().as_u16());
     if call.verb == "watch" {
-        return Ok(response.map(|body| stream::watched(body, shared.disturbed.subscribe())));
+        return Ok(response.map(|body| stream::watched(body, disturbed)));
     }
     // In full: whatever is done to the answer, the server has done its part.
     let (parts, body) = response.into_parts();

@@ -4,15 +4,19 @@
 use std::time::Duration;
 
 use api::service;
+use futures::{TryStreamExt, pin_mut};
 use kube::{
-    Api,
-    api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    Api, Client, Config,
+    api::{DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchParams},
+    config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::{Value, json};
 use testbed::{
     Actors, Script, actors,
     cluster::{self, User},
-    fixtures, wait,
+    fixtures,
+    proxy::{Fault, Proxy, Rule},
+    wait,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -116,4 +120,32 @@ async fn the_server_survives_an_outage_with_its_data() {
     cluster.restart_apiserver().await.unwrap();
     let output = cluster.kubectl(["get", "namespace", &namespace, "-o", "name"]).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), format!("namespace/{namespace}"));
+}
+
+/// A watch that is on its way to the server while the proxy is unplugged breaks like those that are open: it would go on
+/// behind the outage otherwise, and nobody would notice one.
+#[tokio::test]
+async fn an_outage_breaks_a_watch_that_is_being_opened() {
+    let cluster = cluster::shared().await.unwrap();
+    let namespace = cluster.namespace("smoke").await.unwrap();
+    let proxy = Proxy::start(cluster).await.unwrap();
+    proxy.add(Rule::new(Fault::Delay(Duration::from_millis(300))).verbs(&["watch"]));
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(Kubeconfig::read_from(proxy.kubeconfig()).unwrap(), &options);
+    let api = glances(Client::try_from(config.await.unwrap()).unwrap(), &namespace);
+    let watched = async {
+        let events = api.watch(&WatchParams::default(), "0").await?;
+        pin_mut!(events);
+        while events.try_next().await?.is_some() {}
+        Ok::<_, kube::Error>(())
+    };
+    let unplugged = async {
+        while proxy.calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        proxy.unplug();
+    };
+    let both = async { tokio::join!(watched, unplugged) };
+    let (broken, ()) = tokio::time::timeout(TIMEOUT, both).await.unwrap();
+    broken.unwrap_err();
 }

@@ -28,12 +28,11 @@ struct Watch {
     over: bool,
 }
 
-/// The body of a watch, disturbed when it is asked for.
+/// The body of a watch, disturbed when it is asked for, also for what was asked for while it was being opened.
 pub(super) fn watched(
     body: Body,
-    mut disturbed: watch::Receiver<(u64, Disturbance)>,
+    disturbed: watch::Receiver<(u64, Disturbance)>,
 ) -> UnsyncBoxBody<Bytes, anyhow::Error> {
-    disturbed.mark_unchanged();
     let watch = Watch { body, disturbed, between_events: true, expiring: false, over: false };
     StreamBody::new(stream::unfold(watch, next)).boxed_unsync()
 }
