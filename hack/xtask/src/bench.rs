@@ -81,6 +81,18 @@ fn table(lines: Vec<Line>) -> Table {
     table
 }
 
+/// How many updates one after the other there are of one cloud.
+const ONE_BY_ONE: usize = 7;
+
+/// The least, the median and the greatest of what is sorted.
+fn spread<T>(sorted: &[T]) -> Option<(&T, &T, &T)> {
+    Some((sorted.first()?, sorted.get(sorted.len() / 2)?, sorted.last()?))
+}
+
+fn seconds(duration: &Duration) -> f64 {
+    duration.as_secs_f64()
+}
+
 /// What one phase cost.
 struct Cost {
     wall: Duration,
@@ -104,31 +116,23 @@ async fn measure(bench: &mut Bench, args: &Args) -> anyhow::Result<Vec<Line>> {
     eprintln!("one namespace");
     bench.install(1).await?;
     lines.push(Line::new("idle, 1 namespace", bench.memory()?, "25 MiB", "82 MiB"));
-    lines.push(bench.start_up(&release.clone().with_version("1.0.1")).await?);
-    let one = bench.update("1.0.1", 1).await?;
-    lines.extend(report(
-        "one update",
-        &one,
-        "8 x 50 ms + 0.3 s = 0.7 s",
-        "45 writes",
-        "0.5-0.8 s, 0.4 CPU-s, 60 requests",
-    ));
+    lines.extend(bench.one_by_one(&release).await?);
 
     eprintln!("{} namespaces", args.namespaces);
     bench.install(args.namespaces).await?;
     let what = format!("idle, {} namespaces", args.namespaces);
     lines.push(Line::new(&what, bench.memory()?, "60 MiB", "171 MiB"));
-    bench.become_version(&release.clone().with_version("1.0.2")).await?;
-    let twenty = bench.update("1.0.2", args.at_once).await?;
+    bench.become_version(&release.clone().with_version("1.1.0")).await?;
+    let twenty = bench.update("1.1.0", args.at_once).await?;
     let what = format!("{} updates at once", args.at_once);
     lines.extend(report(&what, &twenty, "3 s, 2 CPU-s", "900 writes", "10.6 s, 5.0 CPU-s, 914 requests"));
     let peak = bench.operator.usage()?.peak_mib;
 
     eprintln!("right after a restart");
-    bench.operator.restart_with(&release.clone().with_version("1.0.3")).await?;
+    bench.operator.restart_with(&release.clone().with_version("1.2.0")).await?;
     // Before that nobody may ask for it.
-    bench.available("1.0.3", args.at_once).await?;
-    let restarted = bench.update("1.0.3", args.at_once).await?;
+    bench.available("1.2.0", args.at_once).await?;
+    let restarted = bench.update("1.2.0", args.at_once).await?;
     let what = format!("{} at once, right after a restart", args.at_once);
     lines.extend(report(&what, &restarted, "3 s, 2 CPU-s", "900 writes", "62 s, 20.8 CPU-s, 4,624 requests"));
     let what = format!("most memory, {} namespaces, {} updates at once", args.namespaces, args.at_once);
@@ -176,14 +180,35 @@ impl Bench {
         Ok(format!("{:.0} MiB", self.operator.usage()?.memory_mib))
     }
 
+    /// Updates the first cloud again and again, each time with a new operator: one alone says more about the machine
+    /// than about us.
+    async fn one_by_one(&mut self, release: &Release) -> anyhow::Result<Vec<Line>> {
+        let (mut starts, mut updates) = (Vec::new(), Vec::new());
+        for patch in 1..=ONE_BY_ONE {
+            let version = format!("1.0.{patch}");
+            starts.push(self.start_up(&release.clone().with_version(&version)).await?);
+            self.quiet().await?;
+            updates.push(self.update(&version, 1).await?);
+        }
+        starts.sort_unstable();
+        let (first, start, last) = spread(&starts).context("no start was measured")?;
+        let ours = format!("{:.2} s ({:.2}-{:.2})", seconds(start), seconds(first), seconds(last));
+        let mut lines = vec![Line::new("start to first reconcile", ours, "0.2 s", "0.6 s")];
+        updates.sort_unstable_by_key(|cost| cost.wall);
+        let (first, update, last) = spread(&updates).context("no update was measured")?;
+        let what = format!("one update ({:.2}-{:.2} s)", seconds(&first.wall), seconds(&last.wall));
+        let peer = "0.5-0.8 s, 0.4 CPU-s, 60 requests";
+        lines.extend(report(&what, update, "8 x 50 ms + 0.3 s = 0.7 s", "45 writes", peer));
+        Ok(lines)
+    }
+
     /// From the start of the process to its first report.
-    async fn start_up(&mut self, release: &Release) -> anyhow::Result<Line> {
+    async fn start_up(&mut self, release: &Release) -> anyhow::Result<Duration> {
         self.operator.kill().await?;
         let start = Instant::now();
         self.operator.restart_with(release).await?;
         self.available(&release.version, 1).await?;
-        let ours = format!("{:.2} s", start.elapsed().as_secs_f64());
-        Ok(Line::new("start to first reconcile", ours, "0.2 s", "0.6 s"))
+        Ok(start.elapsed())
     }
 
     /// Restarts the operator with another bundle; tells how long it took until every cloud showed its version.
