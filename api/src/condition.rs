@@ -115,6 +115,8 @@ pub enum Reason {
     RotationFailed,
     /// A pod does not get the published keys.
     KeysLagging,
+    /// Rotations of the schedule are missing, and nothing says why.
+    KeysOverdue,
     /// Keys are gone before the tokens that they encrypted have expired.
     TooFewKeys,
     /// Something else uses the same database.

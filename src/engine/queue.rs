@@ -24,8 +24,9 @@ use super::{
 };
 use crate::{leader::Leading, metrics};
 
-/// How long changes are gathered before a pass: a burst of watch events is one pass.
-const DEBOUNCE: Duration = Duration::from_millis(10);
+/// How long changes are gathered before a pass: what arrives together is one pass. Every step of an update waits for it,
+/// so it is no longer than that takes.
+const DEBOUNCE: Duration = Duration::from_millis(2);
 
 /// How many passes are under way at a time, each with a few writes: more only wait for each other in the API server, and
 /// everybody else's requests wait with them.

@@ -195,6 +195,12 @@ pub const METRICS: &[Metric] = &[
         samples: |object, now| keys(object, |set| seconds(set.since, now)),
     },
     Metric {
+        name: "openstack_release_keystone_keys_overdue_seconds",
+        help: "Seconds since two rotations of the schedule are missing; 0 while they are not, absent while nothing rotates",
+        labels: &["keys"],
+        samples: |object, now| keys(object, |set| set.overdue_at.map(|overdue| seconds(overdue, now))),
+    },
+    Metric {
         name: "openstack_release_keystone_keys_count",
         help: "Keys that are published",
         labels: &["keys"],
@@ -266,7 +272,7 @@ fn number(count: i64) -> f64 {
     count as f64
 }
 
-fn keys(object: &Object, value: impl Fn(&KeySetStatus) -> f64) -> Vec<Sample> {
+fn keys<V: Into<Option<f64>>>(object: &Object, value: impl Fn(&KeySetStatus) -> V) -> Vec<Sample> {
     let sets = object.keystone().into_iter().flat_map(|status| &status.keys);
-    sets.map(|set| Sample::new([set.name.into()], value(set))).collect()
+    sets.filter_map(|set| Some(Sample::new([set.name.into()], value(set).into()?))).collect()
 }

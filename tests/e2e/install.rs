@@ -25,6 +25,9 @@ use crate::smoke::SOON;
 /// The Deployment, and the Lease.
 const OPERATOR: &str = "openstack-release-operator";
 
+/// The `ConfigMap` that says what is logged.
+const LOG_LEVEL: &str = "openstack-release-operator-log";
+
 const IMAGE: &str = "localhost/openstack-release-operator:dev";
 
 /// An installed operator, and the namespace of its cloud.
@@ -174,6 +177,7 @@ async fn the_manifests_install_an_operator_that_updates_whatever_becomes_of_its_
     let actors = Actors::start(client.clone(), &cloud, Script::default());
     setup::apply(&client, fixtures::small_control_plane(&cloud)).await.unwrap();
     operator.until("installed", |status| status.deployed_version.as_deref() == Some("1.0.0")).await;
+    logs_as_it_is_told(&operator).await;
     operator.upgrade(&bundle("1.0.1")).await;
     actors.hold("Galera", "openstack");
     let versions: Api<OpenStackVersion> = Api::namespaced(client.clone(), &cloud);
@@ -209,6 +213,25 @@ fn at_mariadb(status: &OpenStackVersionStatus) -> bool {
             && step.state == StepState::Running
             && step.message.contains("status.observedGeneration")
     })
+}
+
+/// A `ConfigMap` changes what is logged, and no pod is replaced.
+async fn logs_as_it_is_told(operator: &Installed) {
+    let before: Vec<_> = operator.pods().await.iter().map(ResourceExt::uid).collect();
+    let level = "openstack_release_operator=debug";
+    let from = format!("--from-literal=level={level}");
+    operator.kubectl(&["create", "configmap", LOG_LEVEL, &from]).await;
+    // The kubelet looks at a pod that changes at once, and at the others once a minute.
+    let selector = format!("--selector=app.kubernetes.io/name={OPERATOR}");
+    operator.kubectl(&["annotate", "pods", &selector, "example.com/look=now"]).await;
+    let tells = |line: &&str| line.contains("log level changed") && line.contains(level);
+    let start = Instant::now();
+    while operator.log().await.lines().filter(tells).count() < before.len() {
+        assert!(start.elapsed() < SOON, "{}", operator.log().await);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(operator.pods().await.iter().map(ResourceExt::uid).collect::<Vec<_>>(), before);
+    operator.kubectl(&["delete", "configmap", LOG_LEVEL]).await;
 }
 
 /// Whatever happens to the leader, somebody acts again.

@@ -185,6 +185,15 @@ impl Scene {
         self.node.claim(&self.namespace, name).await.unwrap();
     }
 
+    /// The names in a folder of a claim.
+    pub fn files(&self, claim: &str, folder: &str) -> Vec<String> {
+        let path = self.node.dir().join("volumes").join(format!("{}-{claim}", self.namespace)).join(folder);
+        let entries = fs::read_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
     /// kubectl in the namespace.
     pub async fn kubectl(&self, args: &[&str]) -> String {
         let namespace = ["--namespace", &self.namespace];

@@ -27,5 +27,7 @@ mod restart;
 mod seed;
 mod shapes;
 mod support;
+#[cfg(feature = "otel")]
+mod traces;
 mod upstream;
 mod walk;

@@ -47,6 +47,9 @@ pub struct KeySetStatus {
     pub primary: i64,
     /// Since when it is published.
     pub since: Timestamp,
+    /// When two rotations of the schedule are missing, should there be none by then. Absent while nothing rotates by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_at: Option<Timestamp>,
     /// Whether every pod was seen to have it. The next set is not published before.
     #[serde(default)]
     pub everywhere: bool,

@@ -16,6 +16,7 @@ mod confirm;
 mod fruitless;
 mod lags;
 mod lifetime;
+mod overdue;
 mod parts;
 mod set;
 mod staging;
@@ -150,14 +151,16 @@ fn outcome(scene: &Scene<'_>, row: &Repository) -> Outcome {
     outcome.notes.extend(rejection(row, before, status.rejected.as_ref()));
 
     let fruitless = fruitless::jobs(scene, row, &status, &staging);
-    let lags_too_long = lags::end(&status).filter(|end| *end > scene.world.now);
-    outcome.next = [next, fruitless.next, lags_too_long].into_iter().flatten().min();
+    overdue::record(&mut status, &(row.schedule)(spec), outcome.remark.is_some());
+    let later = [lags::end(&status), status.overdue_at].into_iter().flatten().filter(|end| *end > scene.world.now);
+    outcome.next = [next, fruitless.next].into_iter().flatten().chain(later).min();
     let old = before.map(|before| before.fruitless.clone()).unwrap_or_default();
     let news = fruitless.jobs.iter().filter(|(job, _)| !old.contains(job));
     outcome.notes.extend(news.map(|(_, text)| warning(NoteReason::RotationFailed, text.clone())));
     status.fruitless = fruitless.jobs.iter().map(|(job, _)| job.clone()).collect();
     let lags = lags::trouble(scene, row, &status);
-    outcome.verdict = verdict(row, &status, (&staging, may), &spread, (lags, &fruitless.jobs));
+    outcome.verdict = verdict(row, &status, (&staging, may), &spread, (lags, &fruitless.jobs))
+        .or_else(|| overdue::verdict(scene, row, spec, &status));
     outcome.status = Some(status);
     outcome
 }
@@ -195,6 +198,7 @@ fn recorded(
         count: i64::try_from(live.count()).unwrap_or(i64::MAX),
         primary: live.primary().and_then(|primary| i64::try_from(primary).ok()).unwrap_or_default(),
         since,
+        overdue_at: None,
         // The first keys were there before the first pod.
         everywhere: known.map_or(before.is_none() && rotated.is_none(), |known| known.everywhere),
         lagging: known.map(|known| known.lagging.clone()).unwrap_or_default(),

@@ -18,11 +18,15 @@ use super::Bench;
 /// How long nothing happens while the work of an idle operator is measured.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// How long nothing has happened before an operator is called idle: it tidies up after what it did.
+const SETTLED: Duration = Duration::from_secs(25);
+
 /// One size.
 struct Row {
     clouds: usize,
     memory: f64,
-    peak: f64,
+    /// Right after the updates, and when it is idle again.
+    after: (f64, f64),
     /// CPU milliseconds in a second.
     idle_cpu: f64,
     idle_writes: usize,
@@ -36,7 +40,7 @@ struct Row {
 
 const HEADER: [&str; 9] = [
     "clouds",
-    "memory idle, after updating all (MiB)",
+    "memory (MiB) idle; after updating all: at once, idle",
     "idle: CPU ms/s",
     "idle: writes",
     "restart, all reported (s)",
@@ -67,17 +71,20 @@ pub(super) async fn measure(bench: &mut Bench, sizes: &[usize]) -> anyhow::Resul
 async fn one_size(bench: &mut Bench, clouds: usize, release: &Release) -> anyhow::Result<Row> {
     let start = bench.become_version(release).await?;
 
+    tokio::time::sleep(SETTLED).await;
     let before = (bench.operator.usage()?, bench.writes()?);
     tokio::time::sleep(IDLE).await;
     let idle = (bench.operator.usage()?, bench.writes()?);
 
     let cost = bench.update(&release.version, clouds).await?;
+    let at_once = bench.operator.usage()?.memory_mib;
+    tokio::time::sleep(SETTLED).await;
     let writes = bench.cluster.writes(User::Operator)?;
     let own = writes.get(idle.1..).context("the audit log is shorter than before")?;
     Ok(Row {
         clouds,
         memory: idle.0.memory_mib,
-        peak: bench.operator.usage()?.memory_mib,
+        after: (at_once, bench.operator.usage()?.memory_mib),
         idle_cpu: (idle.0.cpu_seconds - before.0.cpu_seconds) * 1000.0 / IDLE.as_secs_f64(),
         idle_writes: idle.1 - before.1,
         start,
@@ -119,7 +126,7 @@ impl Row {
     fn cells(&self) -> [String; 9] {
         [
             self.clouds.to_string(),
-            format!("{:.0}, {:.0}", self.memory, self.peak),
+            format!("{:.0}; {:.0}, {:.0}", self.memory, self.after.0, self.after.1),
             format!("{:.1}", self.idle_cpu),
             self.idle_writes.to_string(),
             format!("{:.1}", self.start.as_secs_f64()),

@@ -1,4 +1,5 @@
-//! How many keys there have to be so that none goes before the last token that it encrypted has expired.
+//! What a schedule means: how often keys rotate, and how many there have to be so that none goes before the last token
+//! that it encrypted has expired.
 //!
 //! A key encrypts until the next rotation, and stays for as many rotations as there are keys beside it and the announced
 //! one. So there have to be two more keys than rotations in the life of a token.
@@ -38,6 +39,14 @@ pub(super) fn needed(schedule: &Schedule<'_>, config: &BTreeMap<String, BTreeMap
     let life: u64 = option("expiration", EXPIRATION).saturating_add(option("allow_expired_window", WINDOW));
     let rotations = Cron::parse(schedule.cron)?.most_within(life.div_ceil(60));
     Some(Needed { keys: rotations.saturating_add(2), rotations, life })
+}
+
+/// The longest time between two rotations, in minutes; nothing when there are none, or hardly ever.
+pub(super) fn longest_pause(schedule: &Schedule<'_>) -> Option<i64> {
+    if schedule.suspend {
+        return None;
+    }
+    i64::try_from(Cron::parse(schedule.cron)?.longest_pause()?).ok()
 }
 
 /// A cron expression: the values of each field.
@@ -94,15 +103,36 @@ impl Cron {
         has(&self.months, day.month()) && if self.both { of_month && of_week } else { of_month || of_week }
     }
 
+    /// The minutes of a day at which it is due.
+    fn times(&self) -> Vec<u64> {
+        let of = |hour: &u16| {
+            self.minutes.iter().map({
+                let hour = u64::from(*hour);
+                move |minute| hour * 60 + u64::from(*minute)
+            })
+        };
+        self.hours.iter().flat_map(of).collect()
+    }
+
+    /// The days on which it is due.
+    fn days(&self) -> Vec<u64> {
+        let all = (0_u64..).zip(FIRST.series(1.day()).take(DAYS));
+        all.filter_map(|(index, day)| self.is_due(day).then_some(index)).collect()
+    }
+
+    /// The longest time between two times that it is due, in minutes.
+    fn longest_pause(&self) -> Option<u64> {
+        let (times, days) = (self.times(), self.days());
+        let pauses =
+            |all: &[u64]| all.iter().zip(all.iter().skip(1)).map(|(one, next)| next.saturating_sub(*one)).max();
+        let between = pauses(&days)?.saturating_mul(DAY);
+        let night = between.saturating_add(*times.first()?).saturating_sub(*times.last()?);
+        Some(pauses(&times).unwrap_or_default().max(night))
+    }
+
     /// The most times that it is due in that many minutes, wherever they begin.
     fn most_within(&self, minutes: u64) -> usize {
-        let times: Vec<u64> = self
-            .hours
-            .iter()
-            .flat_map(|hour| self.minutes.iter().map(move |minute| u64::from(*hour) * 60 + u64::from(*minute)))
-            .collect();
-        let all = (0_u64..).zip(FIRST.series(1.day()).take(DAYS));
-        let days: Vec<u64> = all.filter_map(|(index, day)| self.is_due(day).then_some(index)).collect();
+        let (times, days) = (self.times(), self.days());
         // The most are found where one is due at the very beginning.
         let starts = days.iter().take(TRIED).enumerate();
         let counts = starts.flat_map(|(index, day)| {

@@ -54,6 +54,11 @@ impl Sim {
         data.iter().map(|(name, value)| (name.parse().unwrap(), text(value))).collect()
     }
 
+    /// How many Events of a reason there were.
+    pub fn noted(&self, reason: &str) -> usize {
+        self.notes.iter().filter(|note| note.split(':').next() == Some(reason)).count()
+    }
+
     /// What is on record about keys.
     pub fn record(&self, secret: &str) -> KeySetStatus {
         let name = if secret == FERNET { KeyRepository::Fernet } else { KeyRepository::Credential };

@@ -8,6 +8,7 @@ mod keys;
 mod laws;
 mod rotation;
 mod rotation_laws;
+mod rotation_waits;
 mod scenarios;
 mod sim;
 mod trouble;

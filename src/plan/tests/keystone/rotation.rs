@@ -1,4 +1,4 @@
-//! Rotations: what is published, what is refused, and what waits.
+//! Rotations: what is published, and what is refused.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,8 @@ use serde_json::json;
 
 use super::{
     keys::{CREDENTIAL, FERNET, Keys, key},
-    sim::{Behaviour, NEW, OLD, Sim},
+    sim::{OLD, Sim},
 };
-
-fn notes(sim: &Sim, reason: &str) -> usize {
-    sim.notes.iter().filter(|note| note.split(':').next() == Some(reason)).count()
-}
 
 #[rstest]
 #[case::tokens(FERNET, "FernetKeysRotated", "keystone-fernet-confirm-")]
@@ -27,7 +23,7 @@ fn a_rotation_is_published_told_and_confirmed(#[case] secret: &str, #[case] note
         sim.settle();
         assert_eq!(sim.keys(secret), new);
         assert_eq!(sim.keys(&format!("{secret}-rotation")), Keys::new(), "the next rotation finds it empty");
-        assert_eq!(notes(&sim, note), round);
+        assert_eq!(sim.noted(note), round);
         let record = sim.record(secret);
         assert_eq!((record.count, record.everywhere, record.rejected), (3, true, None));
         assert_eq!(u64::try_from(record.primary).unwrap(), *new.keys().max().unwrap());
@@ -83,7 +79,7 @@ fn a_hostile_set_is_put_aside_and_nothing_changes(#[case] problem: &str, #[case]
     assert_eq!(sim.keys(&format!("{FERNET}-rejected")), bad, "it is kept");
     assert_eq!(sim.keys(&format!("{FERNET}-rotation")), Keys::new());
     assert_eq!(sim.record(FERNET).rejected.unwrap().problem.to_string(), problem);
-    assert_eq!(notes(&sim, "RotationRejected"), 1, "{:?}", sim.notes);
+    assert_eq!(sim.noted("RotationRejected"), 1, "{:?}", sim.notes);
     let (rotates, message) = sim.condition("KeysRotate");
     assert!(!rotates && message.contains(&format!("Secret/{FERNET}-rejected")), "{message}");
     assert!(sim.condition("Ready").0, "users notice nothing");
@@ -94,7 +90,7 @@ fn a_hostile_set_is_put_aside_and_nothing_changes(#[case] problem: &str, #[case]
     // And the next rotation is as if nothing had been.
     sim.rotate(FERNET);
     sim.settle();
-    assert_eq!(notes(&sim, "FernetKeysRotated"), 1);
+    assert_eq!(sim.noted("FernetKeysRotated"), 1);
     assert!(sim.condition("KeysRotate").0);
 }
 
@@ -118,12 +114,12 @@ fn clocks_that_are_hours_apart_reject_nothing(#[case] hours: i64) {
         let from = sim.record(FERNET).set;
         sim.stage_from(FERNET, &good, &from, 0);
         // It jumps there, and back.
-        sim.world.now += jiff::SignedDuration::from_hours(if round == 1 { hours } else { -hours });
+        sim.world.now += SignedDuration::from_hours(if round == 1 { hours } else { -hours });
         sim.settle();
         assert_eq!(sim.keys(FERNET), good);
         assert_eq!(sim.record(FERNET).rejected, None);
     }
-    assert_eq!(notes(&sim, "FernetKeysRotated"), 2);
+    assert_eq!(sim.noted("FernetKeysRotated"), 2);
 }
 
 /// An operator whose clock is behind makes what a rotation needs without waiting for that time.
@@ -131,7 +127,7 @@ fn clocks_that_are_hours_apart_reject_nothing(#[case] hours: i64) {
 fn a_role_from_the_future_is_bound() {
     let mut sim = Sim::installed(OLD);
     sim.delete("RoleBinding", "keystone-fernet-rotate");
-    let created = (sim.world.now + jiff::SignedDuration::from_hours(7)).to_string();
+    let created = (sim.world.now + SignedDuration::from_hours(7)).to_string();
     sim.edit("Role", "keystone-fernet-rotate", |role| role["metadata"]["creationTimestamp"] = json!(created));
     sim.pass();
     assert!(sim.find("RoleBinding", "keystone-fernet-rotate").is_some());
@@ -144,180 +140,6 @@ fn a_name_that_is_no_number_is_refused() {
     sim.edit("Secret", "keystone-fernet-keys-rotation", |live| live["data"]["00"] = json!("AAAA"));
     sim.settle();
     assert_eq!(sim.record(FERNET).rejected.unwrap().problem.to_string(), "Name");
-}
-
-#[test]
-fn the_next_set_waits_until_every_pod_has_the_last_one() {
-    let mut sim = Sim::installed(OLD);
-    let lagging = sim.servers()[0].clone();
-    sim.jobs.insert("fernet-confirm", Behaviour::Fails(json!({"lagging": [lagging]}).to_string()));
-    let first = sim.rotate(FERNET);
-    sim.settle();
-    assert_eq!(sim.keys(FERNET), first);
-    assert_eq!(sim.record(FERNET).lagging, [lagging.as_str()]);
-    assert!(!sim.record(FERNET).everywhere);
-    let second = sim.rotate(FERNET);
-    sim.settle();
-    assert_eq!(sim.keys(FERNET), first, "it waits");
-    let (rotates, message) = sim.condition("KeysRotate");
-    assert!(!rotates && message.contains(&format!("Pod/{lagging}")), "{message}");
-    assert!(sim.condition("Ready").0);
-    sim.jobs.clear();
-    end_confirm_jobs(&mut sim);
-    sim.settle();
-    assert_eq!(sim.keys(FERNET), second, "and goes on by itself");
-    assert!(sim.record(FERNET).everywhere && sim.record(FERNET).lagging.is_empty());
-}
-
-/// A pod that never gets the keys would keep them from rotating for ever, and nobody would know.
-#[test]
-fn a_pod_that_lags_for_too_long_is_trouble_with_a_way_out() {
-    let mut sim = Sim::installed(OLD);
-    let lagging = sim.servers()[0].clone();
-    let says_so = Behaviour::Fails(json!({"lagging": [lagging]}).to_string());
-    sim.jobs.insert("fernet-confirm", says_so.clone());
-    sim.rotate(FERNET);
-    sim.settle();
-    let since = sim.record(FERNET).lagging_since.unwrap();
-    assert_eq!(sim.reason("KeysRotate"), "Requested", "the kubelet takes its time");
-    // The Job that said so is gone, and the next one has not answered: nothing is forgotten.
-    sim.jobs.insert("fernet-confirm", Behaviour::Hangs);
-    end_confirm_jobs(&mut sim);
-    sim.settle();
-    assert_eq!((sim.record(FERNET).lagging, sim.record(FERNET).lagging_since), (vec![lagging.clone()], Some(since)));
-    let next = sim.pass().next.unwrap();
-    assert!(next <= since + SignedDuration::from_mins(10), "{next} {since}");
-    assert_eq!(notes(&sim, "KeysLagging"), 0);
-    sim.world.now = since + SignedDuration::from_mins(10);
-    for _ in 0..3 {
-        sim.settle();
-    }
-    let (rotates, message) = sim.condition("KeysRotate");
-    assert!(!rotates && message.contains(&format!("kubectl delete pod {lagging}")), "{message}");
-    assert_eq!(sim.reason("KeysRotate"), "KeysLagging");
-    assert_eq!(notes(&sim, "KeysLagging"), 1, "{:?}", sim.notes);
-    assert!(sim.condition("Ready").0, "users notice nothing");
-    // The way out.
-    sim.jobs.clear();
-    end_confirm_jobs(&mut sim);
-    sim.terminate(&lagging);
-    sim.settle();
-    assert!(sim.condition("KeysRotate").0, "{:?}", sim.condition("KeysRotate"));
-    let record = sim.record(FERNET);
-    assert!(record.everywhere && record.lagging.is_empty() && record.lagging_since.is_none(), "{record:?}");
-}
-
-#[test]
-fn a_pod_that_lagged_and_went_lags_no_more() {
-    let mut sim = Sim::installed(OLD);
-    let lagging = sim.servers()[0].clone();
-    sim.jobs.insert("fernet-confirm", Behaviour::Fails(json!({"lagging": [lagging]}).to_string()));
-    sim.rotate(FERNET);
-    sim.settle();
-    sim.jobs.insert("fernet-confirm", Behaviour::Hangs);
-    end_confirm_jobs(&mut sim);
-    sim.terminate(&lagging);
-    sim.settle();
-    let record = sim.record(FERNET);
-    assert_eq!((record.lagging, record.lagging_since, record.everywhere), (Vec::new(), None, false));
-}
-
-/// Their time to live is over.
-fn end_confirm_jobs(sim: &mut Sim) {
-    for job in sim.names("Job").into_iter().filter(|job| job.contains("-confirm-")) {
-        let pods = sim.pods_of(&job);
-        sim.delete("Job", &job);
-        for pod in &pods {
-            sim.pod(pod);
-        }
-    }
-}
-
-#[test]
-fn a_rotation_waits_for_an_upgrade_and_an_upgrade_for_a_rotation() {
-    let mut sim = Sim::installed(OLD);
-    let suspended = |sim: &Sim| sim.find("CronJob", "keystone-fernet-rotate").unwrap().data["spec"]["suspend"].clone();
-    let before = sim.keys(FERNET);
-    sim.image(NEW).until("Migrating");
-    assert_eq!(suspended(&sim), true);
-    let new = sim.rotate(FERNET);
-    sim.until("Contracting");
-    assert_eq!(sim.keys(FERNET), before);
-    sim.settle();
-    assert_eq!(sim.keys(FERNET), new, "published when it was over");
-    assert_eq!(suspended(&sim), false);
-    // The other way round.
-    sim.jobs.insert("credential-confirm", Behaviour::Hangs);
-    sim.rotate(CREDENTIAL);
-    sim.settle();
-    sim.image("quay.io/keystone:2026.2").settle();
-    assert_eq!(sim.step(), None);
-    assert!(
-        sim.condition("Progressing").1.contains("of the key rotation ends first"),
-        "{:?}",
-        sim.condition("Progressing")
-    );
-    sim.jobs.clear();
-    sim.settle();
-    assert_eq!(sim.world.keystone.status.installed_release.as_deref(), Some("2026.2"));
-    assert!(sim.condition("KeysRotate").0 && sim.condition("Ready").0);
-}
-
-/// Found by random histories: such a Job would ask until its deadline, and the upgrade wait as long.
-#[test]
-fn an_upgrade_waits_for_no_job_that_asks_a_pod_that_is_gone() {
-    let mut sim = Sim::installed(OLD);
-    sim.rotate(CREDENTIAL);
-    for _ in 0..20 {
-        sim.pass();
-        if sim.names("Job").iter().any(|job| job.contains("-confirm-")) {
-            break;
-        }
-    }
-    // In one edit; the pod goes before the Job asks.
-    sim.spec(|spec| spec.replicas = 1);
-    sim.image(NEW).pass();
-    sim.deployment();
-    sim.settle();
-    assert_eq!(sim.world.keystone.status.installed_release.as_deref(), Some("2026.1"));
-    assert!(sim.condition("KeysRotate").0 && sim.condition("Ready").0, "{:?}", sim.condition("KeysRotate"));
-}
-
-#[test]
-fn a_users_own_suspend_stays() {
-    let mut sim = Sim::installed(OLD);
-    sim.spec(|spec| spec.credential_keys.suspend = true).settle();
-    let suspended = |sim: &Sim, name: &str| sim.find("CronJob", name).unwrap().data["spec"]["suspend"].clone();
-    assert_eq!(suspended(&sim, "keystone-credential-rotate"), true);
-    assert_eq!(suspended(&sim, "keystone-fernet-rotate"), false);
-    sim.image(NEW).settle();
-    assert_eq!(suspended(&sim, "keystone-credential-rotate"), true);
-    assert_eq!(suspended(&sim, "keystone-fernet-rotate"), false);
-    let (rotates, message) = sim.condition("KeysRotate");
-    assert!(rotates && message.contains("those for credential by hand only: spec.credentialKeys.suspend"), "{message}");
-}
-
-#[test]
-fn who_suspends_the_cron_job_itself_is_heard_too() {
-    let mut sim = Sim::installed(OLD);
-    let suspend = |sim: &mut Sim, name: &str, value: bool| {
-        sim.edit("CronJob", name, |live| live["spec"]["suspend"] = json!(value));
-    };
-    let suspended = |sim: &Sim, name: &str| sim.find("CronJob", name).unwrap().data["spec"]["suspend"].clone();
-    sim.suspended.push("keystone-fernet-rotate".into());
-    suspend(&mut sim, "keystone-fernet-rotate", true);
-    sim.settle();
-    assert_eq!(suspended(&sim, "keystone-fernet-rotate"), true);
-    let (rotates, message) = sim.condition("KeysRotate");
-    assert!(rotates && message.contains("CronJob/keystone-fernet-rotate, which somebody set"), "{message}");
-    sim.image(NEW).settle();
-    assert_eq!(suspended(&sim, "keystone-fernet-rotate"), true, "an upgrade is no reason to forget it");
-    assert_eq!(suspended(&sim, "keystone-credential-rotate"), false);
-    // What the spec says is not undone below it.
-    sim.spec(|spec| spec.credential_keys.suspend = true).settle();
-    suspend(&mut sim, "keystone-credential-rotate", false);
-    sim.settle();
-    assert_eq!(suspended(&sim, "keystone-credential-rotate"), true);
 }
 
 #[rstest]
@@ -333,7 +155,7 @@ fn a_job_that_rotates_nothing_is_noticed(#[case] condition: &str, #[case] said: 
     }
     let (rotates, message) = sim.condition("KeysRotate");
     assert!(!rotates && message.contains("Job/by-hand") && message.contains(text), "{message}");
-    assert_eq!(notes(&sim, "RotationFailed"), 1, "{:?}", sim.notes);
+    assert_eq!(sim.noted("RotationFailed"), 1, "{:?}", sim.notes);
     assert_eq!(sim.record(FERNET).fruitless, ["by-hand"]);
     sim.rotate(FERNET);
     sim.settle();
@@ -349,7 +171,7 @@ fn a_job_that_rotated_is_no_trouble() {
     for _ in 0..20 {
         sim.pass();
     }
-    assert_eq!(notes(&sim, "RotationFailed"), 0);
+    assert_eq!(sim.noted("RotationFailed"), 0);
 }
 
 #[test]
@@ -360,7 +182,7 @@ fn keys_that_somebody_changed_are_told_and_asked_for_again() {
         live["metadata"]["resourceVersion"] = json!("by-hand");
     });
     sim.settle();
-    assert_eq!((notes(&sim, "FernetKeysChanged"), notes(&sim, "FernetKeysRotated")), (1, 0));
+    assert_eq!((sim.noted("FernetKeysChanged"), sim.noted("FernetKeysRotated")), (1, 0));
     assert!(sim.record(FERNET).everywhere);
     assert!(sim.ran.iter().any(|job| job.contains("-fernet-confirm-")));
 }
@@ -396,7 +218,7 @@ fn too_few_keys_for_the_schedule_are_told(#[case] cron: &str, #[case] most: i32,
     sim.settle();
     let (suffice, message) = sim.condition("KeysSuffice");
     assert_eq!(suffice, needed.is_none(), "{message}");
-    assert_eq!(notes(&sim, "TooFewKeys"), usize::from(needed.is_some()));
+    assert_eq!(sim.noted("TooFewKeys"), usize::from(needed.is_some()));
     if let Some(needed) = needed {
         assert!(message.contains(&format!("set it to {needed} or")), "{message}");
     }
