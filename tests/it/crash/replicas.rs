@@ -100,6 +100,9 @@ async fn the_operator_is_upgraded_in_each_step_and_the_update_goes_on() {
         let leader = taken_over(&cloud, "").await;
         let old = if cloud.operator.name() == leader { &mut cloud.operator } else { &mut other };
         assert_eq!(old.stop().await.unwrap(), 0);
+        // As in a rollout: the waiting one leads before a still newer one is there to ask for the Lease.
+        assert_ne!(taken_over(&cloud, &leader).await, leader);
+        let old = if cloud.operator.name() == leader { &mut cloud.operator } else { &mut other };
         old.restart_with(&bundle(number + 1)).await.unwrap();
         let version = bundle(number).version;
         let status =
