@@ -1,9 +1,10 @@
 //! What the watches have seen, by kind and namespace: a pass reads its own namespace and nothing else.
 
 mod kept;
+mod kind;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -11,8 +12,7 @@ use std::{
 use api::{DynamicObject, service::Kind};
 
 use kept::Kept;
-
-type Objects = BTreeMap<String, Kept>;
+use kind::{KindCache, is_older, version};
 
 /// What is known of a kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,72 +26,6 @@ pub enum Seen {
     Unreadable(String),
     /// Its objects are known.
     Synced,
-}
-
-#[derive(Default)]
-struct KindCache {
-    seen: Seen,
-    namespaces: HashMap<String, Objects>,
-    /// The objects of a list that is still going on.
-    listing: HashMap<String, Objects>,
-    /// What our own writes answered and no watch has brought yet, by namespace and name.
-    ours: HashMap<(String, String), Arc<DynamicObject>>,
-    /// Since when its watch fails, and how; what was read before is still there.
-    failing: Option<(Instant, String)>,
-    /// When objects were opened, with namespace and name, the oldest first.
-    opened: VecDeque<(Instant, (String, String))>,
-}
-
-impl KindCache {
-    /// How its watch fails, once it has failed for that long.
-    fn failing_for(&self, at_least: Duration) -> Option<String> {
-        let (since, error) = self.failing.as_ref()?;
-        (since.elapsed() >= at_least).then(|| error.clone())
-    }
-
-    /// What is newest: the object that a watch or a list brings, or what a write of ours answered. Both are on their way
-    /// at the same time, and the slower one may be the older one.
-    fn newest(&mut self, key: &(String, String), object: DynamicObject) -> Arc<DynamicObject> {
-        match self.ours.get(key) {
-            Some(ours) if is_older(version(&object), version(ours)) => Arc::clone(ours),
-            _ => {
-                self.ours.remove(key);
-                Arc::new(object)
-            }
-        }
-    }
-
-    /// Takes an object that has changed.
-    fn open(&mut self, (namespace, name): (String, String), object: Arc<DynamicObject>) {
-        let since = Instant::now();
-        self.opened.push_back((since, (namespace.clone(), name.clone())));
-        self.namespaces.entry(namespace).or_default().insert(name, Kept::Open { object, since });
-    }
-
-    /// Closes what was opened before that instant.
-    fn settle(&mut self, before: Instant) {
-        while self.opened.front().is_some_and(|(opened, _)| *opened < before) {
-            let Some((_, (namespace, name))) = self.opened.pop_front() else { return };
-            // One that was opened again since has its turn later.
-            if let Some(kept) = self.namespaces.get_mut(&namespace).and_then(|all| all.get_mut(&name))
-                && let Kept::Open { object, since } = kept
-                && *since < before
-            {
-                *kept = Kept::close(Arc::clone(object));
-            }
-        }
-    }
-}
-
-fn version(object: &DynamicObject) -> Option<&str> {
-    object.metadata.resource_version.as_deref()
-}
-
-/// Resource versions are numbers in every API server there is; where they are not, what arrives counts. Those of two
-/// objects that had the same name one after the other cannot be mixed up: the later one has the greater number.
-fn is_older(version: Option<&str>, than: Option<&str>) -> bool {
-    let number = |version: Option<&str>| version?.parse::<u64>().ok();
-    number(version).zip(number(than)).is_some_and(|(version, than)| version < than)
 }
 
 /// Whether both are the same state of the same object.
