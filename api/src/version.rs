@@ -266,7 +266,8 @@ pub struct ServiceStatus {
     pub name: String,
     /// The kind of its objects.
     pub kind: String,
-    /// The version whose images its objects carry; absent while they are mixed or not there.
+    /// The version whose images its objects carry, or carried last: before somebody deleted them, or before the update got
+    /// another target. Absent while they are mixed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Where it is.

@@ -11,6 +11,7 @@
 
 mod children;
 mod images;
+mod last;
 mod nodesets;
 mod notes;
 mod preview;

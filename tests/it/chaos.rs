@@ -93,11 +93,11 @@ async fn play(stage: &mut Stage, schedule: &Schedule) -> Result<(), String> {
 async fn ends_like_an_undisturbed_one(stage: &Stage, schedule: &Schedule) -> Result<(), String> {
     let asked = stage.asked_for().await;
     let mut wanted = reference(schedule, &asked).await;
-    forget(&mut wanted, stage.forgot);
+    forget(&mut wanted, stage);
     let start = Instant::now();
     loop {
         let mut found = seen(&stage.cloud).await;
-        forget(&mut found, stage.forgot);
+        forget(&mut found, stage);
         if found == wanted {
             return Ok(());
         }
@@ -153,8 +153,8 @@ async fn seen(cloud: &Cloud) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Takes out what depends on the way, and what a deleted object does not remember.
-fn forget(value: &mut Value, deleted: bool) {
+/// Takes out what depends on the way, what a deleted object does not remember, and what an aborted upgrade leaves behind.
+fn forget(value: &mut Value, stage: &Stage) {
     match value {
         Value::Object(fields) => {
             fields.retain(|name, _| {
@@ -168,11 +168,13 @@ fn forget(value: &mut Value, deleted: bool) {
                     "trackedCustomImages",
                 ];
                 let lost = ["containerImageVersionDefaults", "availableServiceDefaults", "availableReleases"];
-                !(way.contains(&name.as_str()) || deleted && lost.contains(&name.as_str()))
+                !(way.contains(&name.as_str())
+                    || stage.forgot && lost.contains(&name.as_str())
+                    || stage.went_back && name == "schemaRelease")
             });
-            fields.values_mut().for_each(|value| forget(value, deleted));
+            fields.values_mut().for_each(|value| forget(value, stage));
         }
-        Value::Array(items) => items.iter_mut().for_each(|value| forget(value, deleted)),
+        Value::Array(items) => items.iter_mut().for_each(|value| forget(value, stage)),
         _ => {}
     }
 }

@@ -80,7 +80,8 @@ fn schema_release(scene: &Scene<'_>, course: &Course) -> Option<String> {
     let running = scene.before.upgrade.as_ref();
     match course.ended.as_ref().map(|ended| ended.result) {
         Some(UpgradeResult::Aborted) => running
-            .filter(|running| running.expanded)
+            // Another build of the release leaves nothing behind that a release could be named for.
+            .filter(|running| running.expanded && running.to != running.from)
             .map(|running| running.to.clone())
             .or_else(|| scene.before.schema_release.clone()),
         // Another build of the old release leaves the schema as it is: ahead.

@@ -1,6 +1,6 @@
 //! The service objects: what to write, keep and delete, and one status line for each service.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use api::{
     DynamicObject, MANAGED_BY, annotation,
@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Scene,
     images::SlotValue,
+    last,
     slots::{all_carry, body_field, first_difference, is_to_be_written, live_value, set_value},
     target::Course,
     walk::Walk,
@@ -127,15 +128,17 @@ fn filled(
     let mut body = object.body.clone();
     let mut annotations = Map::new();
     let opens = walk.opens(wanted.service.step);
+    let before = if live.is_none() { last::images(scene, wanted) } else { Cow::Borrowed(&scene.from) };
     for spot in &object.spots {
         let carried = live.and_then(|live| live_value(wanted.service, live, &spot.address));
-        let before = match set_value(&scene.from, object, spot) {
+        let before = match set_value(&before, object, spot) {
             SlotValue::Value(value) => Some(value),
             _ => None,
         };
         let value = match set_value(&scene.to, object, spot) {
             SlotValue::Value(value) if opens => Some(value),
-            // Not its turn: it keeps what it has. What is new in between starts with the version before.
+            // Not its turn: it keeps what it has. What is new in between starts with the version before, and what was
+            // deleted with the one that it had.
             SlotValue::Value(target) => carried.or(before).or(live.is_none().then_some(target)),
             SlotValue::Nothing if opens && scene.to.known => None,
             SlotValue::Nothing | SlotValue::Missing(_) => carried.or(before),
@@ -269,14 +272,28 @@ fn line(scene: &Scene<'_>, walk: &Walk, wanted: &Wanted, blocked: Option<String>
             None => health(scene, walk, wanted),
         },
     };
-    let version = [&scene.to, &scene.from].into_iter().find(|set| all_carry(wanted, set));
     ServiceStatus {
         name: wanted.service.name.to_owned(),
         kind: wanted.kind().kind.to_owned(),
-        version: version.map(|set| set.version.clone()),
+        version: carried(scene, wanted).map(ToOwned::to_owned),
         state,
         message,
     }
+}
+
+/// The version that the service has, or had last.
+fn carried<'a>(scene: &'a Scene<'_>, wanted: &Wanted) -> Option<&'a str> {
+    let sets = [&scene.to, &scene.from];
+    let last = last::version(scene, wanted);
+    if matches!(wanted.wish, Wish::No(_)) {
+        return None;
+    }
+    if wanted.objects().iter().all(|object| object.live.is_none()) {
+        return last;
+    }
+    let now = sets.into_iter().find(|set| all_carry(wanted, set)).map(|set| set.version.as_str());
+    // An update that took another turn left it where it was.
+    now.or_else(|| last.filter(|last| sets.iter().all(|set| set.version != *last)))
 }
 
 /// Ready or not, whatever the images; then whether the images are still to come.

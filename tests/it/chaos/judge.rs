@@ -93,12 +93,16 @@ fn in_order(objects: &BTreeMap<String, Vec<&Frame>>, to: &str, forgot: bool) -> 
         }
         for (earlier, others) in objects.iter().filter(|(_, others)| position(&others[0].kind) < position(&begun.kind))
         {
-            let there = others.iter().any(|other| other.version < begun.version);
+            let Some(then) = others.iter().rfind(|other| other.version < begun.version) else { continue };
+            // All that it had then was chosen by the user, who took that back later: its step was done again.
+            if newest(&then.object).is_none() {
+                continue;
+            }
             let ready = |other: &&&Frame| is_at(&other.object, to) && is_done(other);
             let done = others.iter().find(ready).map(|other| other.version);
             // Whatever carries no image of any other version has only such as the user chose.
             let moves = others.iter().any(|other| versions(&other.object).contains(to));
-            if there && moves && done.is_none_or(|done| done > begun.version) {
+            if moves && done.is_none_or(|done| done > begun.version) {
                 let at = begun.version;
                 return Err(format!("{later} moved to {to} at {at} before {earlier} was ready with it ({done:?})"));
             }

@@ -140,6 +140,17 @@ fn an_upgrade_is_aborted_before_contract(
 }
 
 #[test]
+fn a_patch_that_changed_the_schema_and_is_aborted_leaves_no_release_behind() {
+    let mut sim = Sim::installed(OLD);
+    sim.image("quay.io/keystone:2025.2-p1").until("Migrating");
+    sim.image(OLD).settle();
+    let status = &sim.world.keystone.status;
+    assert_eq!(status.history.last().unwrap().result, UpgradeResult::Aborted);
+    assert_eq!((status.installed_release.as_deref(), status.schema_release.as_deref()), (Some("2025.2"), None));
+    assert!(sim.condition("Ready").0, "{:?}", sim.condition("Ready"));
+}
+
+#[test]
 fn an_old_pod_that_is_still_going_keeps_the_schema_as_it_is() {
     let mut sim = Sim::installed(OLD);
     sim.lingering = true;

@@ -149,6 +149,7 @@ proptest! {
                 2 => sim.spec().update.hold_after = Some(StepName::Mariadb),
                 3 => sim.spec().update.hold_after = None,
                 4 => sim.spec().custom_container_images = custom(serde_json::json!({"glanceAPIImage": "fix.io/g:1"})),
+                5 => sim.lose(edit / 7),
                 _ => {}
             }
             sim.pass();

@@ -6,6 +6,7 @@ use api::{
     version::{ServiceState, StepState},
 };
 use plan::release::{Meta, Surplus};
+use rstest::rstest;
 use serde_json::json;
 
 use crate::support::{NEW, NEWER, OLD, Sim, bundle, image_of};
@@ -237,4 +238,44 @@ fn the_control_plane_says_which_images_ready_services_carry() {
     sim.pass();
     let images = serde_json::to_value(&sim.world.control_plane.as_ref().unwrap().status.container_images).unwrap();
     assert_eq!(images["glanceAPIImage"], json!(image_of("glanceAPIImage", OLD)), "as when it last was ready");
+}
+
+/// Seen with 1,000 random schedules: the update was paused, or had got another target, and `RabbitMQ` came back with the
+/// images of the deployed version, older than its data.
+#[rstest]
+#[case::paused(|sim: &mut Sim| sim.spec().update.paused = true, NEW)]
+#[case::held(|sim: &mut Sim| sim.spec().update.hold_after = Some(StepName::Mariadb), NEW)]
+#[case::another_target(|sim: &mut Sim| sim.target(NEWER), NEW)]
+#[case::paused_and_another_target(|sim: &mut Sim| {
+    sim.spec().update.paused = true;
+    sim.pass();
+    sim.target(NEWER);
+    sim.pass();
+}, NEW)]
+fn what_was_moved_and_is_deleted_comes_back_as_it_was(#[case] turn: fn(&mut Sim), #[case] version: &str) {
+    let mut sim = Sim::installed(None, OLD);
+    for version in [NEW, NEWER] {
+        sim.world.bundle = bundle(version).into();
+        sim.settle();
+    }
+    sim.target(NEW);
+    sim.until(StepName::Mariadb);
+    turn(&mut sim);
+    sim.delete("RabbitMq", "rabbitmq");
+    sim.delete("Memcached", "memcached");
+    sim.pass();
+    let image = |kind: &str, name: &str| sim.text(kind, name, "spec.containerImage");
+    assert_eq!(image("RabbitMq", "rabbitmq"), image_of("rabbitmqImage", version));
+    assert_eq!(image("Memcached", "memcached"), image_of("infraMemcachedImage", OLD), "its step has not come");
+}
+
+#[test]
+fn what_was_written_and_deleted_before_it_was_seen_comes_back_as_it_was_written() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Rabbitmq);
+    sim.pass();
+    sim.spec().update.paused = true;
+    sim.delete("RabbitMq", "rabbitmq");
+    sim.pass();
+    assert_eq!(sim.text("RabbitMq", "rabbitmq", "spec.containerImage"), image_of("rabbitmqImage", NEW));
 }

@@ -70,6 +70,24 @@ impl Sim {
         self.world.object(&kind_named(kind), name).is_some()
     }
 
+    /// Somebody deletes an object.
+    pub fn delete(&mut self, kind: &str, name: &str) {
+        self.objects(&kind_named(kind)).retain(|object| object.metadata.name.as_deref() != Some(name));
+    }
+
+    /// Somebody deletes one of all the objects.
+    pub fn lose(&mut self, which: u64) {
+        let known = self.world.kinds.values_mut().filter_map(|kind| match kind {
+            Objects::Known(objects) if !objects.is_empty() => Some(objects),
+            _ => None,
+        });
+        let mut known: Vec<_> = known.collect();
+        let count = u64::try_from(known.len()).unwrap();
+        if count > 0 {
+            known[usize::try_from(which % count).unwrap()].remove(0);
+        }
+    }
+
     /// A nodeset, to be changed.
     pub fn nodeset(&mut self, name: &str) -> &mut DynamicObject {
         let all = known_mut(&mut self.world.nodesets);
