@@ -215,7 +215,10 @@ fn write(world: &World, action: Action) -> Option<Write> {
             let metadata = json!({"name": name, "namespace": namespace, "uid": uid});
             version(manager::DEFAULT_TARGET, metadata, json!({"targetVersion": target}))
         }
-        Action::RemoveAnnotation { name, annotation } => Write::RemoveAnnotation { kind: VERSION, name, annotation },
+        Action::RemoveAnnotation { name, target, annotation } => {
+            let only_while = ("/spec/targetVersion", json!(target));
+            Write::RemoveAnnotation { kind: VERSION, name, annotation, only_while }
+        }
         Action::Apply { service, object } => {
             Write::Apply { kind: service::find(&service)?.kind, manager: manager::CHILDREN, force: true, object }
         }

@@ -62,6 +62,8 @@ pub enum Write {
         name: String,
         /// The annotation.
         annotation: String,
+        /// A field, as a JSON pointer, and its value: the server refuses the write when it is another one by then.
+        only_while: (&'static str, Value),
     },
 }
 
@@ -179,9 +181,15 @@ impl Write {
                     _ => Ok(None),
                 }
             }
-            Self::RemoveAnnotation { kind, name, annotation } => {
-                let patch = json!({"metadata": {"name": name, "annotations": {annotation: null}}});
-                merge(client, kind, namespace, &patch, &PatchParams::default()).await
+            Self::RemoveAnnotation { kind, name, annotation, only_while: (field, value) } => {
+                let place = format!("/metadata/annotations/{}", annotation.replace('~', "~0").replace('/', "~1"));
+                let steps = json!([
+                    {"op": "test", "path": field, "value": value},
+                    {"op": "remove", "path": place},
+                ]);
+                let patch = Patch::<Value>::Json(serde_json::from_value(steps).map_err(kube::Error::SerdeError)?);
+                let api = api_of(client, kind, Some(namespace));
+                call(api.patch(name, &PatchParams::default(), &patch)).await.map(Some)
             }
         }
     }

@@ -233,10 +233,13 @@ pub enum Action {
         /// The value.
         target: String,
     },
-    /// Remove an annotation that has served its purpose.
+    /// Remove an annotation that has served its purpose: while the target is still the one that it was for. Somebody may
+    /// set it again for the next one at the same time.
     RemoveAnnotation {
         /// The `OpenStackVersion`.
         name: String,
+        /// What `spec.targetVersion` has to be.
+        target: String,
         /// The annotation.
         annotation: String,
     },
@@ -316,9 +319,10 @@ pub(crate) fn root_actions(world: &World, decision: &Decision) -> Vec<Action> {
 /// as running until the annotation is gone, so that a kill between the two writes cannot leave it behind.
 pub(crate) fn closing_actions(world: &World, all_steps_done: bool) -> Vec<Action> {
     let annotated = world.may_keep_custom_images();
-    match &world.version {
-        Some(version) if annotated && all_steps_done => vec![Action::RemoveAnnotation {
+    match (&world.version, world.version_spec()) {
+        (Some(version), Some(spec)) if annotated && all_steps_done => vec![Action::RemoveAnnotation {
             name: version.meta.name.clone(),
+            target: spec.target_version.clone(),
             annotation: annotation::SKIP_CUSTOM_IMAGES.to_owned(),
         }],
         _ => Vec::new(),

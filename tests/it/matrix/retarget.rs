@@ -1,12 +1,16 @@
 //! A newer version becomes the target at each step of an update.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use api::{
     annotation,
     version::{OpenStackVersionStatus, UpdateResult},
 };
 use serde_json::{Value, json};
+use testbed::{
+    Proxy, cluster,
+    proxy::{Fault, Rule},
+};
 
 use super::{Station, Stop, closed, offered};
 use crate::support::{Cloud, Frame, NEW, OLD, Recorder, assert_truthful, condition_of, release, versions};
@@ -43,6 +47,38 @@ async fn at_any_step_the_target_moves_on_and_the_walk_begins_again_with_it() {
     assert_eq!(results, [&[UpdateResult::Installed][..], &superseded, &[UpdateResult::Completed]].concat());
     let annotations = cloud.version().await.metadata.annotations.unwrap_or_default();
     assert!(!annotations.contains_key(annotation::SKIP_CUSTOM_IMAGES), "the permission was for one update");
+}
+
+/// Seen with 1,000 random schedules: the update ends and its permission goes, and somebody gives the one for the next update
+/// while that write is on its way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_permission_for_the_next_update_does_not_go_with_the_last_one() {
+    let proxy = Proxy::start(cluster::shared().await.unwrap()).await.unwrap();
+    let mut cloud = Cloud::with("permission", release(OLD), |mut options| {
+        options.kubeconfig = Some(proxy.kubeconfig().to_owned());
+        options
+    })
+    .await;
+    cloud.install(json!({})).await;
+    for version in [NEW, "1.0.2"] {
+        cloud.upgrade_operator(&release(NEW).with_version(version)).await;
+    }
+    let custom = json!({"openstackNetworkExporterImage": CUSTOM});
+    let permitted = |target: &str| {
+        let metadata = json!({"annotations": {annotation::SKIP_CUSTOM_IMAGES: ""}});
+        cloud.patch_version(json!({
+            "metadata": metadata,
+            "spec": {"targetVersion": target, "customContainerImages": custom},
+        }))
+    };
+    proxy.add(Rule::new(Fault::Delay(Duration::from_secs(2))).verbs(&["patch"]).resource("openstackversions").times(1));
+    permitted(NEW).await.unwrap();
+    let over = |status: &OpenStackVersionStatus| {
+        status.update.as_ref().is_some_and(|update| update.steps.iter().all(|step| step.state.is_finished()))
+    };
+    cloud.until("every step is done", over).await;
+    permitted("1.0.2").await.unwrap();
+    cloud.deployed("1.0.2").await;
 }
 
 /// Changes the target: without the annotation it is refused, as the custom images stay.
