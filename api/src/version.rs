@@ -221,9 +221,10 @@ pub struct StepStatus {
     pub name: StepName,
     /// Where it is.
     pub state: StepState,
-    /// Whether the update has written one of its images: an untouched step needs no taking back.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub touched: bool,
+    /// The version whose images it wrote last, also for a target that was given up: what somebody deletes comes back
+    /// with them. Absent while it has written none: then there is nothing to take back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<String>,
     /// The hash of the images that it moved to: the latch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images_hash: Option<String>,
@@ -266,8 +267,7 @@ pub struct ServiceStatus {
     pub name: String,
     /// The kind of its objects.
     pub kind: String,
-    /// The version whose images its objects carry, or carried last: before somebody deleted them, or before the update got
-    /// another target. Absent while they are mixed.
+    /// The version whose images its objects carry. Absent while they are mixed, or gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Where it is.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Scene,
-    images::SlotValue,
+    images::{ImageSet, SlotValue},
     last,
     slots::{all_carry, body_field, first_difference, is_to_be_written, live_value, set_value},
     target::Course,
@@ -275,25 +275,18 @@ fn line(scene: &Scene<'_>, walk: &Walk, wanted: &Wanted, blocked: Option<String>
     ServiceStatus {
         name: wanted.service.name.to_owned(),
         kind: wanted.kind().kind.to_owned(),
-        version: carried(scene, wanted).map(ToOwned::to_owned),
+        version: carried(scene, wanted),
         state,
         message,
     }
 }
 
-/// The version that the service has, or had last.
-fn carried<'a>(scene: &'a Scene<'_>, wanted: &Wanted) -> Option<&'a str> {
-    let sets = [&scene.to, &scene.from];
-    let last = last::version(scene, wanted);
-    if matches!(wanted.wish, Wish::No(_)) {
-        return None;
-    }
-    if wanted.objects().iter().all(|object| object.live.is_none()) {
-        return last;
-    }
-    let now = sets.into_iter().find(|set| all_carry(wanted, set)).map(|set| set.version.as_str());
-    // An update that took another turn left it where it was.
-    now.or_else(|| last.filter(|last| sets.iter().all(|set| set.version != *last)))
+/// The version that the service has: an update that took another turn left it where it was.
+fn carried(scene: &Scene<'_>, wanted: &Wanted) -> Option<String> {
+    let now = [&scene.to, &scene.from].into_iter().find(|set| all_carry(wanted, set));
+    let version = |set: &ImageSet| set.version.clone();
+    now.map(version)
+        .or_else(|| Some(last::images(scene, wanted)).filter(|set| all_carry(wanted, set)).map(|set| version(&set)))
 }
 
 /// Ready or not, whatever the images; then whether the images are still to come.

@@ -97,7 +97,7 @@ fn version_status(scene: &Scene<'_>, walk: &Walk, children: &Children, deployed:
         update.as_ref().map(|update| update.to.as_str()),
     ]
     .into_iter()
-    .chain(children.lines.iter().map(|line| line.version.as_deref()))
+    .chain(update.iter().flat_map(|update| &update.steps).map(|step| step.moved_to.as_deref()))
     .flatten()
     .collect();
     let deployed_version = deployed.version.as_deref();

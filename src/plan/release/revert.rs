@@ -21,8 +21,8 @@ pub(crate) fn obstacle(scene: &Scene<'_>, steps: &[StepStatus]) -> Option<String
         let version = &scene.to.version;
         return Some(format!("the images of {version} are not known, so it cannot be told what has moved to them"));
     }
-    let touched = steps.iter().filter(|status| status.touched);
-    touched
+    let moved = steps.iter().filter(|status| status.moved_to.is_some());
+    moved
         .filter_map(|status| MINOR_UPDATE.iter().find(|step| step.name == status.name))
         .find_map(|step| step_obstacle(scene, step))
 }

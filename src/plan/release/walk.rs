@@ -168,7 +168,7 @@ impl Hold {
 }
 
 /// What the status says about the step.
-fn known<'a>(scene: &'a Scene<'_>, step: StepName) -> Option<&'a StepStatus> {
+pub(crate) fn known<'a>(scene: &'a Scene<'_>, step: StepName) -> Option<&'a StepStatus> {
     scene.before.update.as_ref().and_then(|update| update.steps.iter().find(|old| old.name == step))
 }
 
@@ -185,11 +185,11 @@ fn step_status(scene: &Scene<'_>, step: &Step, behind: bool, paused: bool, hold:
         let reason = if old.state == StepState::NotNeeded { Reason::NotNeeded } else { Reason::Ready };
         return (old.clone(), reason);
     }
-    let was_touched = known.is_some_and(|old| old.touched);
+    let moved = known.and_then(|old| old.moved_to.clone());
     let mut status = StepStatus {
         name: step.name,
         state: StepState::Pending,
-        touched: was_touched || nodesets::touched(scene, step.scope),
+        moved_to: moved.or_else(|| nodesets::touched(scene, step.scope).then(|| scene.to.version.clone())),
         images_hash: None,
         node_sets: Vec::new(),
         started_at: None,
@@ -245,8 +245,12 @@ fn waits_for_a_person(reason: Reason) -> bool {
 
 /// Judges the step and gives it its state. `waited` tells that it waited for a person until now.
 fn settle(scene: &Scene<'_>, step: &Step, paused: bool, waited: bool, status: &mut StepStatus) -> Reason {
-    let services = step.scope == Scope::Services;
-    match judge(scene, step, !paused) {
+    let judgement = judge(scene, step, !paused);
+    let moves = !matches!(judgement, Judgement::NotNeeded(_)) && (!paused || judgement == Judgement::Met);
+    if moves && step.scope == Scope::Services {
+        status.moved_to = Some(scene.to.version.clone());
+    }
+    match judgement {
         Judgement::NotNeeded(message) => {
             (status.state, status.message, status.started_at) = (StepState::NotNeeded, message, None);
             Reason::NotNeeded
@@ -254,7 +258,6 @@ fn settle(scene: &Scene<'_>, step: &Step, paused: bool, waited: bool, status: &m
         Judgement::Met => {
             (status.state, status.message) = (StepState::Done, "completed".to_owned());
             status.finished_at = Some(scene.world.now);
-            status.touched |= services;
             Reason::Ready
         }
         Judgement::Unmet { message, .. } if paused => {
@@ -263,12 +266,10 @@ fn settle(scene: &Scene<'_>, step: &Step, paused: bool, waited: bool, status: &m
             Reason::Held
         }
         Judgement::Unmet { reason, message, node_sets } if waits_for_a_person(reason) => {
-            status.touched |= services;
             (status.state, status.message, status.node_sets) = (StepState::Waiting, message, node_sets);
             reason
         }
         Judgement::Unmet { reason, message, .. } => {
-            status.touched |= services;
             // The deadline is for what runs by itself: it begins when the person has acted.
             status.started_at = status.started_at.filter(|_| !waited).or(Some(scene.world.now));
             let overdue = deadline(scene, status).is_some_and(|deadline| deadline <= scene.world.now);

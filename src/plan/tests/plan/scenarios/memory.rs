@@ -9,7 +9,7 @@ use plan::release::{Meta, Surplus};
 use rstest::rstest;
 use serde_json::json;
 
-use crate::support::{NEW, NEWER, OLD, Sim, bundle, image_of};
+use crate::support::{NEW, NEWER, OLD, Sim, bundle, custom, image_of};
 
 #[test]
 fn deleted_in_steady_state_it_takes_everything_back() {
@@ -278,4 +278,20 @@ fn what_was_written_and_deleted_before_it_was_seen_comes_back_as_it_was_written(
     sim.delete("RabbitMq", "rabbitmq");
     sim.pass();
     assert_eq!(sim.text("RabbitMq", "rabbitmq", "spec.containerImage"), image_of("rabbitmqImage", NEW));
+}
+
+/// Found by the law `no_image_steps_back`: a step that was done is held again when its images change.
+#[test]
+fn what_was_moved_and_waits_for_another_custom_image_comes_back_with_it() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.until(StepName::Mariadb);
+    let fix = "fix.io/rabbitmq:1";
+    sim.spec().update.hold_after = Some(StepName::OvnDataplane);
+    sim.spec().custom_container_images = custom(json!({"rabbitmqImage": fix}));
+    sim.settle();
+    let image = |sim: &Sim| sim.text("RabbitMq", "rabbitmq", "spec.containerImage");
+    assert_eq!(image(&sim), image_of("rabbitmqImage", NEW), "held");
+    sim.delete("RabbitMq", "rabbitmq");
+    sim.settle();
+    assert_eq!(image(&sim), fix);
 }
