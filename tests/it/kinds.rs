@@ -11,7 +11,7 @@ const GLANCES: &str = "glances.glance.openstack.org";
 
 /// A cluster without the CRD of Glance. It lives as long as the process.
 async fn without_glance() -> (&'static Cluster, CustomResourceDefinition) {
-    let cluster = Cluster::start(Options { audit: false, controllers: Vec::new() }).await.unwrap();
+    let cluster = Cluster::start(Options::bare()).await.unwrap();
     let (glance, others): (Vec<_>, Vec<_>) =
         api::crd::all().into_iter().chain(api::crd::foreign()).partition(|crd| crd.name_any() == GLANCES);
     cluster.install(others).await.unwrap();

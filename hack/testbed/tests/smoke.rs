@@ -115,7 +115,7 @@ async fn kubectl_and_the_fixtures_are_accepted() {
 
 #[tokio::test]
 async fn the_server_survives_an_outage_with_its_data() {
-    let cluster = cluster::Cluster::start(cluster::Options { audit: false, controllers: Vec::new() }).await.unwrap();
+    let cluster = cluster::Cluster::start(cluster::Options::bare()).await.unwrap();
     let namespace = cluster.namespace("smoke").await.unwrap();
     cluster.restart_apiserver().await.unwrap();
     let output = cluster.kubectl(["get", "namespace", &namespace, "-o", "name"]).await.unwrap();

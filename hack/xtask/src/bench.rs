@@ -147,7 +147,7 @@ async fn measure(bench: &mut Bench, args: &Args) -> anyhow::Result<Vec<Line>> {
 
 impl Bench {
     async fn start(args: &Args) -> anyhow::Result<Self> {
-        let cluster = Cluster::start(ClusterOptions::default()).await?;
+        let cluster = Cluster::start(ClusterOptions { spend_memory: false, ..ClusterOptions::default() }).await?;
         cluster.prepare().await?;
         let home = cluster.namespace("operator").await?;
         // An empty namespace to watch means all of them.

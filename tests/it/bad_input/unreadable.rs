@@ -17,7 +17,7 @@ use crate::support::{Cloud, OLD, SOON, release};
 
 /// A cluster whose API server takes anything for an `OpenStackVersion`. It lives as long as the process.
 async fn permissive() -> &'static Cluster {
-    let cluster = Cluster::start(Options { audit: false, controllers: Vec::new() }).await.unwrap();
+    let cluster = Cluster::start(Options::bare()).await.unwrap();
     cluster.install_crds().await.unwrap();
     cluster.install_rbac().await.unwrap();
     let mut crd = serde_json::to_value(OpenStackVersion::crd()).unwrap();

@@ -9,7 +9,7 @@ use crate::support::{Cloud, NEW, OLD, Recorder, assert_truthful, moved, release,
 /// Two clouds with one operator, which has a cluster to itself: it watches every namespace. The cluster lives as long as
 /// the process.
 async fn two() -> (Cloud, Cloud) {
-    let cluster = Cluster::start(Options { audit: false, controllers: Vec::new() }).await.unwrap();
+    let cluster = Cluster::start(Options::bare()).await.unwrap();
     cluster.prepare().await.unwrap();
     let cluster: &'static Cluster = Box::leak(Box::new(cluster));
     let mut second = Cloud::on(cluster, "second", release(OLD), |options| options).await;
