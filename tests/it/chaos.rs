@@ -14,7 +14,7 @@ use futures::{StreamExt, stream};
 use proptest::strategy::ValueTree;
 use serde_json::Value;
 use testbed::{Cluster, cluster, proxy::Moment};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 
 use crate::{
     crash::{differences, state},
@@ -49,15 +49,34 @@ fn seeds() -> std::ops::Range<u64> {
     first..end.parse().unwrap_or(first + 1)
 }
 
+/// Where schedules play.
+#[derive(Clone)]
+struct Ground {
+    cluster: &'static Cluster,
+    /// Whether nothing more happens to all of them.
+    quiet: watch::Receiver<bool>,
+}
+
+impl Ground {
+    /// Where nothing ever happens to all of them.
+    async fn shared() -> Self {
+        Self { cluster: cluster::shared().await.unwrap(), quiet: watch::channel(true).1 }
+    }
+
+    async fn until_quiet(&self) {
+        self.quiet.clone().wait_for(|quiet| *quiet).await.unwrap();
+    }
+}
+
 /// Runs a schedule to its end.
-async fn run(cluster: &'static Cluster, schedule: &Schedule) -> Result<(), String> {
-    let mut stage = Stage::new(cluster, schedule).await;
-    let played = play(&mut stage, schedule).await;
+async fn run(ground: &Ground, schedule: &Schedule) -> Result<(), String> {
+    let mut stage = Stage::new(ground.cluster, schedule).await;
+    let played = play(&mut stage, schedule, ground).await;
     let told = || format!("{schedule:?}\n{}", stage.told.join("\n"));
     played.map_err(|what| format!("{what}\n{}\n--- namespace {}", told(), stage.cloud.namespace))
 }
 
-async fn play(stage: &mut Stage, schedule: &Schedule) -> Result<(), String> {
+async fn play(stage: &mut Stage, schedule: &Schedule, ground: &Ground) -> Result<(), String> {
     let (first, second) = schedule.events.split_at(schedule.installing.min(schedule.events.len()));
     stage.create().await;
     for event in first {
@@ -68,7 +87,7 @@ async fn play(stage: &mut Stage, schedule: &Schedule) -> Result<(), String> {
     if schedule.node_set {
         stage.add_node_set().await;
     }
-    if stage.asked_for().await["bundle"] == OLD {
+    if stage.bundle.version == OLD {
         stage.offer(NEW).await;
     }
     stage.target(NEW).await;
@@ -76,6 +95,7 @@ async fn play(stage: &mut Stage, schedule: &Schedule) -> Result<(), String> {
         stage.happen(event).await;
     }
     stage.calm().await;
+    ground.until_quiet().await;
     stage.settled().await;
     stage.rotated().await;
     let frames = stage.recorder.frames().await;
@@ -180,8 +200,9 @@ fn forget(value: &mut Value, stage: &Stage) {
 }
 
 /// Runs it in a task: what panics there is a failure of the schedule, and not the end of the others.
-async fn outcome(cluster: &'static Cluster, schedule: Schedule) -> Result<(), String> {
-    let task = tokio::spawn(async move { run(cluster, &schedule).await });
+async fn outcome(ground: &Ground, schedule: Schedule) -> Result<(), String> {
+    let ground = ground.clone();
+    let task = tokio::spawn(async move { run(&ground, &schedule).await });
     task.await.unwrap_or_else(|error| {
         let panic = error.into_panic();
         let text = panic.downcast_ref::<String>().cloned();
@@ -192,14 +213,14 @@ async fn outcome(cluster: &'static Cluster, schedule: Schedule) -> Result<(), St
 }
 
 /// Finds a smaller schedule that fails, too.
-async fn shrink(cluster: &'static Cluster, seed: u64, mut why: String) -> String {
+async fn shrink(ground: &Ground, seed: u64, mut why: String) -> String {
     let mut tree = schedule::tree(seed);
     let mut more = tree.simplify();
     for _ in 0..SMALLER {
         if !more {
             break;
         }
-        match outcome(cluster, tree.current()).await {
+        match outcome(ground, tree.current()).await {
             Err(error) => {
                 why = error;
                 more = tree.simplify();
@@ -214,7 +235,7 @@ async fn shrink(cluster: &'static Cluster, seed: u64, mut why: String) -> String
 async fn certain(installing: usize, events: Vec<What>) {
     let events = events.into_iter().map(|what| Event { after: 3, what }).collect();
     let schedule = Schedule { keystone: true, node_set: false, same_data: false, installing, events };
-    run(cluster::shared().await.unwrap(), &schedule).await.unwrap();
+    run(&Ground::shared().await, &schedule).await.unwrap();
 }
 
 /// Two operators that do not know of each other act on the same cloud all the time.
@@ -235,14 +256,14 @@ async fn clock_jumps_stall_nothing_and_rotate_nothing_twice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn schedules() {
-    let cluster = cluster::shared().await.unwrap();
+    let ground = &Ground::shared().await;
     let seeds = seeds();
     let alone = seeds.end - seeds.start == 1;
     let mut board = Board::new(seeds.end - seeds.start);
     let runs = stream::iter(seeds).map(|seed| async move {
         let start = Instant::now();
         let schedule = Schedule::of(seed);
-        let failure = outcome(cluster, schedule.clone()).await.err();
+        let failure = outcome(ground, schedule.clone()).await.err();
         Outcome { seed, schedule, took: start.elapsed(), failure }
     });
     let parallel = number("ORO_CHAOS_PARALLEL").and_then(|number| number.try_into().ok()).unwrap_or(PARALLEL);
@@ -257,7 +278,7 @@ async fn schedules() {
     let seed = first.seed;
     let mut why = first.failure.clone().unwrap_or_default();
     if alone {
-        why = shrink(cluster, seed, why).await;
+        why = shrink(ground, seed, why).await;
     }
     panic!(
         "{} of the schedules failed: seeds {:?}. The first: {why}\nAgain, and made smaller: ORO_CHAOS_SEED={seed} \

@@ -15,8 +15,9 @@ use testbed::{
     cluster::{Options, User},
     wait,
 };
+use tokio::sync::watch;
 
-use super::{outcome, schedule::Schedule, seeded};
+use super::{Ground, outcome, schedule::Schedule, seeded};
 
 /// How many clouds suffer together.
 const CLOUDS: u64 = 4;
@@ -75,7 +76,9 @@ pub async fn group(seed: u64) -> Vec<String> {
     cluster.prepare().await.unwrap();
     let outages = outages(seed);
     let schedules: Vec<Schedule> = (0..CLOUDS).map(|cloud| Schedule::of(seed * CLOUDS + cloud)).collect();
-    let runs = schedules.iter().cloned().map(|schedule| outcome(cluster, schedule));
+    let (over, quiet) = watch::channel(false);
+    let ground = &Ground { cluster, quiet };
+    let runs = schedules.iter().cloned().map(|schedule| outcome(ground, schedule));
     let disturb = async {
         for (after, outage) in &outages {
             tokio::time::sleep(Duration::from_millis(*after)).await;
@@ -83,6 +86,7 @@ pub async fn group(seed: u64) -> Vec<String> {
             suffer(cluster, outage).await;
             eprintln!("  {outage:?}: {:.1} s", start.elapsed().as_secs_f64());
         }
+        over.send_replace(true);
     };
     let (ended, ()) = tokio::join!(futures::future::join_all(runs), disturb);
     cluster.end().await;

@@ -4,17 +4,17 @@
 //! deliver do not.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashMap},
     pin::pin,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use api::{controlplane::OpenStackControlPlane, dataplane, service, version::OpenStackVersion};
 use futures::StreamExt;
 use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job, core::v1::Secret};
 use kube::{
-    Api,
+    Api, ResourceExt,
     api::{ApiResource, DynamicObject, ListParams},
     runtime::{WatchStreamExt, watcher},
 };
@@ -26,6 +26,8 @@ use super::{Cloud, SOON, carries, moved_to};
 
 /// How long a watch that failed rests; the API server may be away on purpose.
 const REST: Duration = Duration::from_millis(100);
+/// How long the record may take before it is looked again at what is there.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// A running record.
 pub struct Recorder {
@@ -53,7 +55,7 @@ struct Move {
 impl Frame {
     fn new(kind: &str, object: &DynamicObject) -> Self {
         Self {
-            version: object.metadata.resource_version.as_deref().unwrap().parse().unwrap(),
+            version: version_of(object),
             kind: kind.to_owned(),
             name: object.metadata.name.clone().unwrap(),
             object: serde_json::to_value(object).unwrap(),
@@ -79,6 +81,27 @@ impl Frame {
     pub fn label(&self) -> String {
         format!("{}/{}", self.kind, self.name)
     }
+}
+
+/// What a list shows.
+struct Present {
+    uid: String,
+    label: String,
+    version: u64,
+}
+
+/// The first object that the record has no word of, or only older ones. A watch that begins again may skip some.
+fn lacks<'a>(frames: &[Frame], present: &'a [Present]) -> Option<&'a Present> {
+    let mut newest: HashMap<&str, u64> = HashMap::new();
+    for frame in frames {
+        let known = newest.entry(frame.object["metadata"]["uid"].as_str().unwrap()).or_default();
+        *known = frame.version.max(*known);
+    }
+    present.iter().find(|object| newest.get(object.uid.as_str()).is_none_or(|known| *known < object.version))
+}
+
+fn version_of(object: &DynamicObject) -> u64 {
+    object.metadata.resource_version.as_deref().unwrap().parse().unwrap()
 }
 
 impl Recorder {
@@ -123,33 +146,35 @@ impl Recorder {
 
     /// Everything that happened before this call.
     pub async fn frames(&self) -> Vec<Frame> {
-        let mut last = Vec::new();
-        for (_, api) in &self.apis {
-            last.extend(
-                api.list(&ListParams::default())
-                    .await
-                    .unwrap()
-                    .items
-                    .into_iter()
-                    .map(|object| (object.metadata.uid.unwrap(), object.metadata.resource_version.unwrap())),
-            );
-        }
-        let complete = |frames: &[Frame]| {
-            let seen: BTreeSet<(&str, &str)> = frames
-                .iter()
-                .filter_map(|frame| {
-                    let metadata = &frame.object["metadata"];
-                    Some((metadata["uid"].as_str()?, metadata["resourceVersion"].as_str()?))
-                })
-                .collect();
-            last.iter().all(|(uid, version)| seen.contains(&(uid.as_str(), version.as_str())))
-        };
         let mut news = self.news.clone();
-        let waiting = news.wait_for(|_| complete(&self.frames.lock().unwrap()));
-        tokio::time::timeout(SOON, waiting).await.expect("the record is incomplete").unwrap();
+        let end = Instant::now() + SOON;
+        loop {
+            let present = self.present().await;
+            let complete = news.wait_for(|_| lacks(&self.frames.lock().unwrap(), &present).is_none());
+            if tokio::time::timeout(AGAIN, complete).await.is_ok() {
+                break;
+            }
+            // What is there may have gone since; a watch that began again does not know it.
+            let Some(Present { label, version, .. }) = lacks(&self.frames.lock().unwrap(), &present) else { break };
+            assert!(Instant::now() < end, "the record lacks {label} at version {version}");
+        }
         let mut frames = self.frames.lock().unwrap().clone();
         frames.sort_by_key(|frame| frame.version);
         frames
+    }
+
+    /// What is there now.
+    async fn present(&self) -> Vec<Present> {
+        let mut present = Vec::new();
+        for (kind, api) in &self.apis {
+            let objects = api.list(&ListParams::default()).await.unwrap();
+            present.extend(objects.iter().map(|object| Present {
+                uid: object.uid().unwrap(),
+                label: format!("{kind}/{}", object.name_any()),
+                version: version_of(object),
+            }));
+        }
+        present
     }
 
     /// Asserts that every service object moved from one version to the other, each after everything of the steps before
