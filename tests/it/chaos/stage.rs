@@ -113,11 +113,7 @@ impl Stage {
     /// The control plane is created.
     pub async fn create(&mut self) {
         let plane = self.cloud.plane(json!({"keystone": {"template": {"replicas": 1}}}));
-        let cluster = self.cloud.cluster;
-        while let Err(error) = cluster.apply(plane.clone()).await {
-            assert!(self.start.elapsed() < PATIENCE, "{error:#}");
-            tokio::time::sleep(SUPERVISION).await;
-        }
+        self.cloud.cluster.apply(plane).await.unwrap();
     }
 
     /// Adds a nodeset, and somebody who deploys it when a step waits for that.

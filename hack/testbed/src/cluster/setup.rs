@@ -92,9 +92,25 @@ impl Cluster {
         policies_in_force(&self.client().await?).await
     }
 
-    /// Applies one object as the administrator.
+    /// Applies one object as the administrator; again while the API server does not answer: a test may have taken it away.
     pub async fn apply(&self, object: Value) -> anyhow::Result<DynamicObject> {
-        apply(&self.client().await?, object).await
+        let client = self.client().await?;
+        let start = Instant::now();
+        loop {
+            match apply(&client, object.clone()).await {
+                Err(error) if is_away(&error) && start.elapsed() < EFFECTIVE => tokio::time::sleep(POLL).await,
+                done => return done,
+            }
+        }
+    }
+}
+
+/// Whether the API server did not answer, or not for itself.
+fn is_away(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) => status.code == 429 || status.code >= 500,
+        Some(kube::Error::Service(_) | kube::Error::HyperError(_)) => true,
+        _ => false,
     }
 }
 
