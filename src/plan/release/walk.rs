@@ -210,6 +210,9 @@ fn step_status(scene: &Scene<'_>, step: &Step, behind: bool, paused: bool, hold:
     let reopened = known.is_some_and(|old| reopened(old, same));
     let waited = begun.is_some_and(|old| old.state == StepState::Waiting);
     let reason = settle(scene, step, paused, waited, &mut status);
+    if step.scope == Scope::Services && (in_progress(status.state) || status.state == StepState::Done) {
+        status.moved_to = Some(scene.to.version.clone());
+    }
     if reopened && !status.state.is_finished() {
         status.message = format!("{REOPENED}; {}", status.message);
     }
@@ -245,12 +248,7 @@ fn waits_for_a_person(reason: Reason) -> bool {
 
 /// Judges the step and gives it its state. `waited` tells that it waited for a person until now.
 fn settle(scene: &Scene<'_>, step: &Step, paused: bool, waited: bool, status: &mut StepStatus) -> Reason {
-    let judgement = judge(scene, step, !paused);
-    let moves = !matches!(judgement, Judgement::NotNeeded(_)) && (!paused || judgement == Judgement::Met);
-    if moves && step.scope == Scope::Services {
-        status.moved_to = Some(scene.to.version.clone());
-    }
-    match judgement {
+    match judge(scene, step, !paused) {
         Judgement::NotNeeded(message) => {
             (status.state, status.message, status.started_at) = (StepState::NotNeeded, message, None);
             Reason::NotNeeded

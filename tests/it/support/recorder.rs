@@ -151,7 +151,8 @@ impl Recorder {
         loop {
             let present = self.present().await;
             let complete = news.wait_for(|_| lacks(&self.frames.lock().unwrap(), &present).is_none());
-            if tokio::time::timeout(AGAIN, complete).await.is_ok() {
+            if let Ok(complete) = tokio::time::timeout(AGAIN, complete).await {
+                complete.unwrap();
                 break;
             }
             // What is there may have gone since; a watch that began again does not know it.
