@@ -2,32 +2,32 @@
 # shellcheck shell=bash
 cache=${ORO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/openstack-release-operator}
 
-# step NAME COMMAND...: runs the command with one progress line (a spinner on a terminal), keeps its output in the
+# step TITLE COMMAND...: runs the command with one progress line (a spinner on a terminal), keeps its output in the
 # cache and shows it only when the command fails.
 step() {
-    local name=$1 log start=$SECONDS tick=0 pid status
+    local title=$1 log start=$SECONDS tick=0 pid status
     shift
     mkdir -p "$cache/log"
-    log="$cache/log/$(tr -c 'a-zA-Z0-9\n' - <<<"$name").log"
+    log="$cache/log/$(tr -c 'a-zA-Z0-9\n' - <<<"$title").log"
     # Descriptor 9 is a lock where there is one (hack/cluster); it must end with the script.
     "$@" >"$log" 2>&1 9>&- &
     pid=$!
     if [ -t 2 ]; then
         while kill -0 "$pid" 2>/dev/null; do
-            printf '\r  %s %-44s %3d s' "$(cut -c$((tick % 4 + 1)) <<<'|/-\')" "$name" $((SECONDS - start)) >&2
+            printf '\r  %s %-44s %3d s' "$(cut -c$((tick % 4 + 1)) <<<'|/-\')" "$title" $((SECONDS - start)) >&2
             tick=$((tick + 1))
             sleep 0.2
         done
         printf '\r' >&2
     else
-        printf '  ... %s\n' "$name" >&2
+        printf '  ... %s\n' "$title" >&2
     fi
     status=0
     wait "$pid" || status=$?
     if [ "$status" -eq 0 ]; then
-        printf '  ok %-44s %3d s\n' "$name" $((SECONDS - start)) >&2
+        printf '  ok %-44s %3d s\n' "$title" $((SECONDS - start)) >&2
     else
-        printf '  FAILED %-40s %3d s; the end of %s:\n' "$name" $((SECONDS - start)) "$log" >&2
+        printf '  FAILED %-40s %3d s; the end of %s:\n' "$title" $((SECONDS - start)) "$log" >&2
         tail -n 40 "$log" >&2
     fi
     return "$status"
@@ -52,15 +52,15 @@ need_toolchain() {
         echo "This needs cargo, at least the rust-version in Cargo.toml. Install it (rustup does), then run this again." >&2
         exit 1
     fi
-    # ring, which does the TLS, has parts in C.
-    if ! command -v cc >/dev/null; then
+    # ring, which does the TLS, has parts in C; so has the allocator.
+    if ! command -v cc >/dev/null || ! command -v make >/dev/null; then
         if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-            echo "This needs a C compiler (Debian: apt-get install gcc libc6-dev)." >&2
+            echo "This needs a C compiler and make (Debian: apt-get install gcc libc6-dev make)." >&2
             exit 1
         fi
         step "package lists" apt-get update
         step "C compiler" env DEBIAN_FRONTEND=noninteractive \
-            apt-get install --yes --no-install-recommends gcc libc6-dev
+            apt-get install --yes --no-install-recommends gcc libc6-dev make
     fi
 }
 

@@ -32,8 +32,9 @@ const DEBOUNCE: Duration = Duration::from_millis(2);
 /// everybody else's requests wait with them.
 pub(super) const AT_ONCE: usize = 64;
 
-/// At the latest after this long every namespace is looked at, whatever the watches say.
-const RESYNC: Duration = Duration::from_secs(600);
+/// At the latest after this long every namespace is looked at, whatever the watches say. What is due by itself is asked for
+/// by the plan; this is for what should not happen, so it must not cost an idle operator anything worth naming.
+const RESYNC: Duration = Duration::from_secs(3600);
 
 /// How long after a change an object is kept ready to be read again.
 const SETTLE: Duration = Duration::from_secs(10);

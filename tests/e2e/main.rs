@@ -10,6 +10,7 @@ mod install;
 mod keys;
 mod offline;
 mod olm;
+mod policies;
 mod restore;
 mod rotation;
 mod scene;

@@ -22,7 +22,6 @@ use testbed::{
     operator,
 };
 
-use crate::generate::ONE_ARENA;
 use cloud::Clouds;
 
 /// Measures.
@@ -153,9 +152,6 @@ impl Bench {
         // An empty namespace to watch means all of them.
         let binary = crate::operator(args.operator.as_ref())?;
         let options = operator::Options::new(binary, &home, Release::named("1.0.0")?).with_env("WATCH_NAMESPACE", "");
-        // As it is installed.
-        let (name, value) = ONE_ARENA;
-        let options = options.with_env(name, value);
         let operator = Operator::start(&cluster, options)?;
         let clouds = Clouds::new(cluster.client().await?);
         Ok(Self { cluster, operator, clouds })

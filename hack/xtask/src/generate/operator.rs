@@ -13,10 +13,6 @@ const HTTP: &str = "http";
 const LOG: &str = "openstack-release-operator-log";
 const LOG_FOLDER: &str = "/etc/openstack-release-operator/log";
 
-/// One arena for the memory of all threads: more of them keep more of what a busy hour needed (with 100 clouds 66 MiB after
-/// all of them were updated, instead of 59), and two threads hardly wait for each other.
-pub(crate) const ONE_ARENA: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
-
 pub(super) fn files(release: Option<&Release>) -> anyhow::Result<Files> {
     let about = match release {
         Some(release) => format!("Brings version {} (manifests/releases/{0}.yaml).", release.version),
@@ -201,7 +197,6 @@ fn env(release: Option<&Release>) -> Vec<Value> {
     let field = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
     let mut env = vec![field("POD_NAME", "metadata.name"), field("POD_NAMESPACE", "metadata.namespace")];
     env.push(json!({"name": "LOG_LEVEL_FILE", "value": format!("{LOG_FOLDER}/level")}));
-    env.push(json!({"name": ONE_ARENA.0, "value": ONE_ARENA.1}));
     if let Some(release) = release {
         env.push(json!({"name": "OPENSTACK_RELEASE_VERSION", "value": release.version}));
         env.push(json!({"name": "OPENSTACK_RELEASE", "value": release.release}));
