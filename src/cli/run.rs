@@ -7,7 +7,7 @@ use plan::release::Bundle;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
-    task::{JoinError, JoinSet},
+    task::{JoinError, JoinHandle, JoinSet},
 };
 
 use crate::{
@@ -66,6 +66,21 @@ impl Args {
             watch: seconds(self.watch_seconds, usual.watch),
         }
     }
+
+    /// The one namespace that is watched.
+    fn scope(&self) -> Option<String> {
+        self.watch_namespace.clone().filter(|namespace| !namespace.is_empty())
+    }
+
+    fn election(&self) -> anyhow::Result<Election> {
+        let namespace = self.lease_namespace.clone().filter(|namespace| !namespace.is_empty());
+        let identity = self.identity.clone().filter(|name| !name.is_empty());
+        Ok(Election {
+            namespace: namespace.or_else(|| self.scope()).unwrap_or_else(|| LEASE_NAMESPACE.to_owned()),
+            identity: identity.map_or_else(hostname, Ok)?,
+            duration: self.lease_duration_seconds.map_or(leader::DURATION, Duration::from_secs),
+        })
+    }
 }
 
 /// Where the Lease is when nothing says otherwise: OLM's namespace for operators.
@@ -80,27 +95,18 @@ pub(super) async fn run(args: Args, level: Level) -> anyhow::Result<()> {
     if let Some(file) = args.clock_offset_file.clone() {
         clock::follow(file);
     }
-    let bundle = config::bundle_from(std::env::vars());
-    for problem in &bundle.problems {
-        tracing::error!("{problem}");
-    }
-    tracing::info!(version = bundle.version, release = bundle.release, images = bundle.images.len(), "bundle");
-    let scope = args.watch_namespace.filter(|namespace| !namespace.is_empty());
-    let lease_namespace = args.lease_namespace.filter(|namespace| !namespace.is_empty()).or_else(|| scope.clone());
-    let lease_namespace = lease_namespace.unwrap_or_else(|| LEASE_NAMESPACE.to_owned());
-    let identity = args.identity.filter(|name| !name.is_empty()).map_or_else(hostname, Ok)?;
+    let bundle = read_bundle();
+    let (scope, election) = (args.scope(), args.election()?);
     let client = client::connect().await?;
-    let duration = args.lease_duration_seconds.map_or(leader::DURATION, Duration::from_secs);
-    let election = Election { namespace: lease_namespace.clone(), identity: identity.clone(), duration };
     // On a connection of its own: a renewal must not queue behind the writes of a thousand clouds.
-    let leadership = Leadership::join(client::connect().await?, election);
+    let leadership = Leadership::join(client::connect().await?, election.clone());
     let (stop, stopping) = watch::channel(false);
     let leading = leadership.leading();
     let counters = metrics::Engine::default();
     let options = Options {
         client,
         scope,
-        instance: identity,
+        instance: election.identity,
         leading: leading.clone(),
         stopping: stopping.clone(),
         metrics: counters.clone(),
@@ -109,13 +115,7 @@ pub(super) async fn run(args: Args, level: Level) -> anyhow::Result<()> {
     let metrics = Metrics::new(&counters, handles.clone(), leading.clone());
     http::serve(listener, Insight { handles, metrics, stopping: stopping.clone() })?;
     let mut controllers = tokio::spawn(until_one_ends(running, stopping));
-    let ended = tokio::select! {
-        // In this order: controllers end, too, when the Lease is lost, and that is then the reason.
-        biased;
-        ended = until_the_end(leading) => ended,
-        ended = &mut controllers => End::Failed(ended),
-    };
-    match ended {
+    match until_the_end(leading, &mut controllers).await {
         End::Asked => {
             let _ = stop.send(true);
             controllers.await.context("a controller failed")?;
@@ -125,12 +125,22 @@ pub(super) async fn run(args: Args, level: Level) -> anyhow::Result<()> {
         // Acting on after the lease is gone would be acting beside another leader: a write that is under way is cut off.
         End::LeaseLost => {
             controllers.abort();
-            bail!("the lease {lease_namespace}/{LEASE} was lost; another replica may lead now")
+            bail!("the lease {}/{LEASE} was lost; another replica may lead now", election.namespace)
         }
         // A leader that does nothing would keep the others from doing it.
         End::Failed(Ok(())) => bail!("the controllers ended by themselves"),
         End::Failed(Err(error)) => Err(error).context("a controller failed"),
     }
+}
+
+/// What the environment brings, and what is wrong with it.
+fn read_bundle() -> Bundle {
+    let bundle = config::bundle_from(std::env::vars());
+    for problem in &bundle.problems {
+        tracing::error!("{problem}");
+    }
+    tracing::info!(version = bundle.version, release = bundle.release, images = bundle.images.len(), "bundle");
+    bundle
 }
 
 /// Starts the controllers side by side.
@@ -174,7 +184,7 @@ enum End {
     Failed(Result<(), JoinError>),
 }
 
-async fn until_the_end(mut leading: Leading) -> End {
+async fn until_the_end(mut leading: Leading, controllers: &mut JoinHandle<()>) -> End {
     let terminated = async {
         match signal(SignalKind::terminate()) {
             Ok(mut signal) => signal.recv().await,
@@ -187,9 +197,12 @@ async fn until_the_end(mut leading: Leading) -> End {
         leading.ended().await;
     };
     tokio::select! {
+        // In this order: controllers end, too, when the Lease is lost, and that is then the reason.
+        biased;
         _ = terminated => End::Asked,
         _ = tokio::signal::ctrl_c() => End::Asked,
         () = lost => End::LeaseLost,
+        ended = controllers => End::Failed(ended),
     }
 }
 

@@ -144,51 +144,69 @@ struct Seeing {
     metrics: Engine,
 }
 
+impl Seeing {
+    fn tell(&self, namespace: Option<String>) {
+        let _ = self.touched.send(namespace);
+    }
+
+    /// Takes what the watch brings.
+    fn takes(&self, event: watcher::Event<DynamicObject>) {
+        match event {
+            watcher::Event::Init => self.cache.begin(self.kind),
+            watcher::Event::InitApply(object) => self.cache.listed(self.kind, object),
+            watcher::Event::InitDone => {
+                self.cache.complete(self.kind);
+                self.tell(None);
+            }
+            watcher::Event::Apply(object) => {
+                if let Some(namespace) = self.cache.put(self.kind, object) {
+                    self.tell(Some(namespace));
+                }
+            }
+            watcher::Event::Delete(object) => self.tell(Some(self.cache.remove(self.kind, &object))),
+        }
+    }
+
+    fn works(&self) {
+        if self.cache.works(self.kind) {
+            self.tell(None);
+        }
+    }
+
+    fn fails(&self, error: &watcher::Error) {
+        tracing::warn!(kind = self.kind.kind, %error, "watch failed; trying again");
+        self.metrics.watch_failed(self.kind.kind);
+        self.cache.fails(self.kind, error.to_string());
+        let news = self.cache.mark(self.kind, Seen::Unreadable(error.to_string()));
+        if news || self.cache.failing(&self.kind, Deadlines::get().stale()).is_some() {
+            self.tell(None);
+        }
+    }
+}
+
 async fn follow(api: Api<DynamicObject>, config: watcher::Config, seeing: Seeing) {
-    let Seeing { kind, cache, touched, metrics } = seeing;
     let events = watcher(api, config).default_backoff().modify(slim);
     pin_mut!(events);
     let mut failing = false;
     loop {
         // A watch that works again says nothing before something happens: its silence has to be heard.
         let patience = if failing { RECOVERED } else { Duration::MAX };
-        let Ok(event) = tokio::time::timeout(patience, events.try_next()).await else {
-            failing = false;
-            cache.works(kind);
-            let _ = touched.send(None);
-            continue;
-        };
-        if matches!(&event, Ok(Some(event)) if !matches!(event, watcher::Event::Init)) {
-            failing = false;
-            if cache.works(kind) {
-                let _ = touched.send(None);
+        match tokio::time::timeout(patience, events.try_next()).await {
+            Err(_) => {
+                failing = false;
+                seeing.works();
             }
-        }
-        match event {
-            Ok(Some(watcher::Event::Init)) => cache.begin(kind),
-            Ok(Some(watcher::Event::InitApply(object))) => cache.listed(kind, object),
-            Ok(Some(watcher::Event::InitDone)) => {
-                cache.complete(kind);
-                let _ = touched.send(None);
-            }
-            Ok(Some(watcher::Event::Apply(object))) => {
-                if let Some(namespace) = cache.put(kind, object) {
-                    let _ = touched.send(Some(namespace));
+            Ok(Ok(Some(event))) => {
+                if !matches!(event, watcher::Event::Init) {
+                    failing = false;
+                    seeing.works();
                 }
+                seeing.takes(event);
             }
-            Ok(Some(watcher::Event::Delete(object))) => {
-                let _ = touched.send(Some(cache.remove(kind, &object)));
-            }
-            Ok(None) => return,
-            Err(error) => {
-                tracing::warn!(kind = kind.kind, %error, "watch failed; trying again");
-                metrics.watch_failed(kind.kind);
+            Ok(Ok(None)) => return,
+            Ok(Err(error)) => {
                 failing = true;
-                cache.fails(kind, error.to_string());
-                let news = cache.mark(kind, Seen::Unreadable(error.to_string()));
-                if news || cache.failing(&kind, Deadlines::get().stale()).is_some() {
-                    let _ = touched.send(None);
-                }
+                seeing.fails(&error);
             }
         }
     }

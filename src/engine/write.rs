@@ -141,38 +141,25 @@ impl Write {
 
     /// Makes the write and answers what the object is then. A delete of what is gone already is a success.
     pub(super) async fn make(&self, client: &Client, namespace: &str) -> Result<Option<DynamicObject>, CallError> {
+        let (kind, name) = self.target();
+        let api: Api<DynamicObject> = api_of(client, kind, Some(namespace));
         match self {
-            Self::Apply { kind, manager, force, object } => {
-                let api = api_of(client, kind, Some(namespace));
-                let params = PatchParams {
-                    force: *force,
-                    // A field that the kind does not know is an error that names it, not a silent drop.
-                    field_validation: Some(ValidationDirective::Strict),
-                    ..PatchParams::apply(manager)
-                };
-                call(api.patch(name_of(object), &params, &Patch::Apply(object))).await.map(Some)
+            Self::Apply { manager, force, object, .. } => {
+                let params = PatchParams { force: *force, ..strict(manager) };
+                call(api.patch(name, &params, &Patch::Apply(object))).await.map(Some)
             }
-            Self::Create { kind, manager, object } => {
-                let api = api_of(client, kind, Some(namespace));
+            Self::Create { manager, object, .. } => {
                 let params = PostParams { field_manager: Some((*manager).to_owned()), ..PostParams::default() };
                 let object = serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
                 match call(api.create(&params, &object)).await {
-                    Err(error) if error.is_already_exists() => {
-                        adopt(&api, object.metadata.name.as_deref().unwrap_or_default()).await
-                    }
+                    Err(error) if error.is_already_exists() => adopt(&api, name).await,
                     answer => answer.map(Some),
                 }
             }
-            Self::Merge { kind, manager, object } => {
-                let params = PatchParams {
-                    field_manager: Some((*manager).to_owned()),
-                    field_validation: Some(ValidationDirective::Strict),
-                    ..PatchParams::default()
-                };
-                merge(client, kind, namespace, object, &params).await
+            Self::Merge { manager, object, .. } => {
+                call(api.patch(name, &strict(manager), &Patch::Merge(object))).await.map(Some)
             }
-            Self::Delete { kind, name, uid } => {
-                let api = api_of(client, kind, Some(namespace));
+            Self::Delete { uid, .. } => {
                 let preconditions = Preconditions { uid: Some(uid.clone()), resource_version: None };
                 let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
                 match call(api.delete(name, &params)).await {
@@ -181,30 +168,26 @@ impl Write {
                     _ => Ok(None),
                 }
             }
-            Self::RemoveAnnotation { kind, name, annotation, only_while: (field, value) } => {
+            Self::RemoveAnnotation { annotation, only_while: (field, value), .. } => {
                 let place = format!("/metadata/annotations/{}", annotation.replace('~', "~0").replace('/', "~1"));
                 let steps = json!([
                     {"op": "test", "path": field, "value": value},
                     {"op": "remove", "path": place},
                 ]);
                 let patch = Patch::<Value>::Json(serde_json::from_value(steps).map_err(kube::Error::SerdeError)?);
-                let api = api_of(client, kind, Some(namespace));
                 call(api.patch(name, &PatchParams::default(), &patch)).await.map(Some)
             }
         }
     }
 }
 
-/// Changes some fields of the object whose name is in the patch.
-async fn merge(
-    client: &Client,
-    kind: &Kind,
-    namespace: &str,
-    patch: &Value,
-    params: &PatchParams,
-) -> Result<Option<DynamicObject>, CallError> {
-    let api = api_of(client, kind, Some(namespace));
-    call(api.patch(name_of(patch), params, &Patch::Merge(patch))).await.map(Some)
+/// A field that the kind does not know is an error that names it, not a silent drop.
+fn strict(manager: &str) -> PatchParams {
+    PatchParams {
+        field_manager: Some(manager.to_owned()),
+        field_validation: Some(ValidationDirective::Strict),
+        ..PatchParams::default()
+    }
 }
 
 /// What is there under the name that we would have used.

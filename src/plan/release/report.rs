@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use api::{
     condition,
-    version::{HISTORY_MAX, HistoryEntry, OpenStackVersionStatus, ServiceState, UpdateResult},
+    version::{HISTORY_MAX, HistoryEntry, OpenStackVersionStatus, ServiceState, UpdateResult, UpdateStatus},
 };
 
 use super::{
@@ -87,19 +87,7 @@ fn version_status(scene: &Scene<'_>, walk: &Walk, children: &Children, deployed:
         () => walk.update.clone(),
     };
     let to = scene.decision.course.to();
-    let spec_target = scene.world.version_spec().map(|spec| spec.target_version.as_str());
-    let needed: Vec<&str> = [
-        deployed.version.as_deref(),
-        available.as_deref(),
-        to,
-        spec_target,
-        update.as_ref().map(|update| update.from.as_str()),
-        update.as_ref().map(|update| update.to.as_str()),
-    ]
-    .into_iter()
-    .chain(update.iter().flat_map(|update| &update.steps).map(|step| step.moved_to.as_deref()))
-    .flatten()
-    .collect();
+    let needed = needed(scene, [deployed.version.as_deref(), available.as_deref(), to], update.as_ref());
     let deployed_version = deployed.version.as_deref();
     let old = |name: &str| deployed_version.is_some_and(|deployed| older(name, deployed));
     let kept = scene.records.pruned(&needed, |name| old(name) && !scene.world.may_roll_back());
@@ -120,6 +108,14 @@ fn version_status(scene: &Scene<'_>, walk: &Walk, children: &Children, deployed:
         services: children.lines.clone(),
         history: history(scene, walk, deployed),
     }
+}
+
+/// The versions whose images must not be forgotten: those, and all that the spec and the update name.
+fn needed<'a>(scene: &'a Scene<'_>, versions: [Option<&'a str>; 3], update: Option<&'a UpdateStatus>) -> Vec<&'a str> {
+    let target = scene.world.version_spec().map(|spec| spec.target_version.as_str());
+    let ends = update.into_iter().flat_map(|update| [update.from.as_str(), update.to.as_str()]);
+    let moved = update.into_iter().flat_map(|update| &update.steps).filter_map(|step| step.moved_to.as_deref());
+    versions.into_iter().flatten().chain(target).chain(ends).chain(moved).collect()
 }
 
 fn map<T, R>(records: &BTreeMap<&str, &R>, value: impl Fn(&R) -> Option<T>) -> BTreeMap<String, T> {
