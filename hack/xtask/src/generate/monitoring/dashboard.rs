@@ -144,6 +144,7 @@ pub(super) fn config_map() -> anyhow::Result<Value> {
         "time": {"from": "now-6h", "to": "now"},
         "refresh": "1m",
         "templating": {"list": [source]},
+        "annotations": {"list": []},
         "panels": PANELS.iter().enumerate().map(panel).collect::<Vec<_>>(),
     });
     Ok(json!({
