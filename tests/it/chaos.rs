@@ -95,7 +95,8 @@ async fn play(stage: &mut Stage, schedule: &Schedule, ground: &Ground) -> Result
         stage.happen(event).await;
     }
     stage.calm().await;
-    ground.until_quiet().await;
+    // An operator that loses its Lease in an outage ends, and has to be there again for what comes after it.
+    stage.supervised(ground.until_quiet()).await;
     stage.settled().await;
     stage.rotated().await;
     let frames = stage.recorder.frames().await;
@@ -110,12 +111,13 @@ async fn play(stage: &mut Stage, schedule: &Schedule, ground: &Ground) -> Result
 }
 
 /// The final state is that of a cloud that nobody disturbed, and of which the same was asked.
-async fn ends_like_an_undisturbed_one(stage: &Stage, schedule: &Schedule) -> Result<(), String> {
+async fn ends_like_an_undisturbed_one(stage: &mut Stage, schedule: &Schedule) -> Result<(), String> {
     let asked = stage.asked_for().await;
     let mut wanted = reference(schedule, &asked).await;
     forget(&mut wanted, stage);
     let start = Instant::now();
     loop {
+        stage.supervise().await;
         let mut found = seen(&stage.cloud).await;
         forget(&mut found, stage);
         if found == wanted {

@@ -271,7 +271,7 @@ impl Stage {
     }
 
     /// Waits for something, and starts the operators again when they end, as a kubelet does.
-    async fn supervised<T>(&mut self, what: impl Future<Output = T>) -> T {
+    pub async fn supervised<T>(&mut self, what: impl Future<Output = T>) -> T {
         tokio::pin!(what);
         loop {
             tokio::select! {
@@ -281,7 +281,8 @@ impl Stage {
         }
     }
 
-    async fn supervise(&mut self) {
+    /// Starts the operators that have ended.
+    pub async fn supervise(&mut self) {
         if let Some(code) = self.cloud.operator.exited().unwrap() {
             self.tell(&format!("the operator ended with {code}"));
             self.cloud.operator.restart().await.unwrap();
