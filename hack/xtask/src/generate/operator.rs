@@ -173,8 +173,8 @@ pub(super) fn container_of(name: &str, release: Option<&Release>, args: &[&str])
         "name": name,
         "image": release.map_or_else(unreleased, |release| release.operator_image.clone()),
         "args": args,
-        // From hack/bench: 38 MiB idle with 100 clouds and 57 at most while 20 of them are updated, which takes 1.6 CPU
-        // seconds; with one cloud 16.
+        // From hack/bench: 39 MiB idle with 100 clouds and 48 at most while 20 of them are updated, which takes 0.7 CPU
+        // seconds; with one cloud 17.
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": false,
