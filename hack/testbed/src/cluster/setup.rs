@@ -92,16 +92,9 @@ impl Cluster {
         policies_in_force(&self.client().await?).await
     }
 
-    /// Applies one object as the administrator; again while the API server does not answer: a test may have taken it away.
+    /// Applies one object as the administrator.
     pub async fn apply(&self, object: Value) -> anyhow::Result<DynamicObject> {
-        let client = self.client().await?;
-        let start = Instant::now();
-        loop {
-            match apply(&client, object.clone()).await {
-                Err(error) if is_away(&error) && start.elapsed() < EFFECTIVE => tokio::time::sleep(POLL).await,
-                done => return done,
-            }
-        }
+        apply(&self.client().await?, object).await
     }
 }
 
@@ -157,9 +150,15 @@ pub async fn policies_in_force(client: &Client) -> anyhow::Result<()> {
     }
 }
 
-/// Applies one object.
+/// Applies one object; again while the API server does not answer: a test may have taken it away.
 pub async fn apply(client: &Client, object: Value) -> anyhow::Result<DynamicObject> {
-    apply_known(client, object, &mut HashMap::new()).await
+    let start = Instant::now();
+    loop {
+        match apply_known(client, object.clone(), &mut HashMap::new()).await {
+            Err(error) if is_away(&error) && start.elapsed() < EFFECTIVE => tokio::time::sleep(POLL).await,
+            done => return done,
+        }
+    }
 }
 
 async fn install_crd(api: &Api<CustomResourceDefinition>, crd: CustomResourceDefinition) -> anyhow::Result<()> {
