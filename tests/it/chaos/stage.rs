@@ -45,6 +45,8 @@ const NODE_SET: &str = "compute";
 const QUIET: Duration = Duration::from_millis(600);
 /// How long everything may take in the end: failures back off.
 pub(super) const PATIENCE: Duration = Duration::from_secs(240);
+/// How long an administrator waits for a deployment, before another one of the same.
+const DEPLOYS: Duration = Duration::from_secs(30);
 /// How often the operator is looked at: one that ended is started again, as a kubelet does.
 pub(super) const SUPERVISION: Duration = Duration::from_millis(100);
 
@@ -129,7 +131,7 @@ impl Stage {
                 let name = format!("by-hand-{number}");
                 let deployment = fixtures::deployment(&namespace, &name, &[NODE_SET], &[service]);
                 if cluster.apply(deployment).await.is_ok() {
-                    let _ = wait::value(&deployments, &name, "/status/deployed", &json!(true), PATIENCE).await;
+                    let _ = wait::value(&deployments, &name, "/status/deployed", &json!(true), DEPLOYS).await;
                 }
                 tokio::time::sleep(QUIET).await;
             }
