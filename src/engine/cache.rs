@@ -320,7 +320,9 @@ mod tests {
         let cache = Cache::default();
         let mut changed = object("a", "one");
         changed.metadata.resource_version = Some("7".to_owned());
-        changed.data = json!({"spec": {"replicas": 3, "ratio": 0.1, "none": null}, "status": {"text": "\u{1F600}"}});
+        let spec = r#"{"none":null,"ratio":0.9073038322028689,"replicas":3}"#;
+        changed.data = json!({"status": {"text": "\u{1F600}"}});
+        changed.data["spec"] = serde_json::from_str(spec).unwrap();
         cache.put(NODE_SET, changed.clone());
         let open = || cache.read(|kinds| matches!(kinds[&NODE_SET].namespaces["a"]["one"], Kept::Open { .. }));
         cache.settle(Duration::from_secs(3600));
@@ -329,6 +331,7 @@ mod tests {
         assert!(!open());
         assert_eq!(*cache.object(&NODE_SET, "a", "one").unwrap(), changed);
         assert_eq!(*cache.objects(&NODE_SET, "a")[0], changed);
+        assert_eq!(cache.object(&NODE_SET, "a", "one").unwrap().data["spec"].to_string(), spec, "to the last digit");
         cache.put(NODE_SET, changed.clone());
         assert!(open(), "it changes again");
     }
