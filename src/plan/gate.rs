@@ -114,6 +114,15 @@ pub fn joined_reference(parts: &Value) -> String {
     }
 }
 
+/// A value without JSON's quotes; the parts of an image as one reference.
+pub(crate) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(parts) if parts.contains_key("repository") => joined_reference(value),
+        other => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

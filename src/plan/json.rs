@@ -87,19 +87,42 @@ pub fn keys(path: &str) -> Vec<String> {
 /// Whether `live` has everything that `wanted` says. What `live` has beyond it (defaults of the API server, fields of
 /// other managers) does not count; lists have to match item by item.
 pub fn covers(live: &Value, wanted: &Value) -> bool {
-    match (live, wanted) {
-        (Value::Object(live), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, value)| match live.get(key) {
-                Some(found) => covers(found, value),
+    difference(live, wanted, |_, _, _| None).is_none()
+}
+
+/// Whether a field of that name, as it is and as it is wanted, means the same; `None` where only equality tells.
+pub type Meaning = fn(&str, &Value, &Value) -> Option<bool>;
+
+/// The path of the first value of `wanted` that `live` does not have, as [`covers`] has it.
+pub fn difference(live: &Value, wanted: &Value, meaning: Meaning) -> Option<Vec<String>> {
+    let mut path = inside_out(live, wanted, meaning)?;
+    path.reverse();
+    Some(path)
+}
+
+fn inside_out(live: &Value, wanted: &Value, meaning: Meaning) -> Option<Vec<String>> {
+    let mut path = Vec::new();
+    let key = match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => wanted.iter().find_map(|(key, wanted)| {
+            match live.get(key).map(|live| (live, meaning(key, live, wanted))) {
+                Some((_, Some(true))) => return None,
+                Some((live, None)) => path = inside_out(live, wanted, meaning)?,
                 // The API server drops explicit nulls and may drop empty objects.
-                None => value.is_null(),
-            })
+                None if wanted.is_null() => return None,
+                Some((_, Some(false))) | None => {}
+            }
+            Some(key.clone())
+        })?,
+        (Value::Array(live), Value::Array(wanted)) if live.len() == wanted.len() => {
+            live.iter().zip(wanted).enumerate().find_map(|(position, (live, wanted))| {
+                path = inside_out(live, wanted, meaning)?;
+                Some(position.to_string())
+            })?
         }
-        (Value::Array(live), Value::Array(wanted)) => {
-            live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| covers(live, wanted))
-        }
-        (live, wanted) => live == wanted,
-    }
+        (live, wanted) => return (live != wanted).then_some(path),
+    };
+    path.push(key);
+    Some(path)
 }
 
 /// A hash of the value that does not depend on the order of keys: 16 hexadecimal digits.
@@ -196,6 +219,12 @@ mod tests {
         assert!(!covers(&live, &json!({"image": "b"})));
         assert!(!covers(&live, &json!({"list": []})));
         assert!(!covers(&live, &json!({"more": {}})));
+        let path = |wanted: Value, meaning| difference(&live, &wanted, meaning).map(|path| path.join("."));
+        assert_eq!(path(json!({"image": "a", "list": [{"x": 2}]}), |_, _, _| None).unwrap(), "list.0.x");
+        assert_eq!(path(json!({"list": []}), |_, _, _| None).unwrap(), "list");
+        let only_of_images = |key: &str, _: &Value, _: &Value| Some(key != "image");
+        assert_eq!(path(json!({"replicas": 2}), only_of_images), None);
+        assert_eq!(path(json!({"image": "a"}), only_of_images).unwrap(), "image");
     }
 
     #[test]

@@ -18,11 +18,16 @@ const MIN_READY_SECONDS: i64 = 3;
 /// Seconds that the server has between the end of the sleep and being killed, at least.
 const DRAIN_SECONDS: i64 = 10;
 
-/// The apply of the Deployment, when it is needed.
-pub(super) fn write(scene: &Scene<'_>, spec: &KeystoneSpec, serving: &Serving) -> Option<Action> {
+/// What the Deployment shall be.
+struct Wish {
+    spec: Value,
+    /// The fields of its spec that others may set, too.
+    free: &'static [&'static str],
+}
+
+fn wish(scene: &Scene<'_>, spec: &KeystoneSpec, serving: &Serving) -> Option<Wish> {
     let place = serving.place()?;
-    let live = server::live(scene);
-    let count = live.and_then(|live| field(live, "spec.replicas")).and_then(Value::as_i64);
+    let count = server::live(scene).and_then(|live| field(live, "spec.replicas")).and_then(Value::as_i64);
     let scaled = spec.autoscaling.is_some() && matches!(serving, Serving::Running(_));
     let replicas = match serving {
         Serving::Stopped(_) | Serving::Nothing => 0,
@@ -32,15 +37,27 @@ pub(super) fn write(scene: &Scene<'_>, spec: &KeystoneSpec, serving: &Serving) -
         }
         Serving::Running(_) => i64::from(spec.replicas),
     };
-    let free: &[&str] = if scaled { &["replicas"] } else { &[] };
-    let mut action = objects::apply(scene, &DEPLOYMENT, deployment(scene, spec, place, replicas), free)?;
-    // And it is repeated only onto the object that it was read from: what the autoscaler writes in between stays.
-    if let (Action::Apply { object, .. }, true) = (&mut action, scaled)
-        && let Some(version) = live.and_then(|live| live.metadata.resource_version.clone())
+    Some(Wish { spec: deployment(scene, spec, place, replicas), free: if scaled { &["replicas"] } else { &[] } })
+}
+
+/// The apply of the Deployment, when it is needed.
+pub(super) fn write(scene: &Scene<'_>, spec: &KeystoneSpec, serving: &Serving) -> Option<Action> {
+    let Wish { spec: wanted, free } = wish(scene, spec, serving)?;
+    let mut action = objects::apply(scene, &DEPLOYMENT, wanted, free)?;
+    // What others set is repeated only onto the object that it was read from: what they write in between stays.
+    if let (Action::Apply { object, .. }, false) = (&mut action, free.is_empty())
+        && let Some(version) = server::live(scene).and_then(|live| live.metadata.resource_version.clone())
     {
         json::set(object, &["metadata".into(), "resourceVersion".into()], json!(version));
     }
     Some(action)
+}
+
+/// What somebody else makes of the Deployment each time that it is applied, for a person.
+pub(super) fn overruled(scene: &Scene<'_>, spec: &KeystoneSpec, serving: &Serving) -> Option<String> {
+    let Wish { spec: wanted, free } = wish(scene, spec, serving)?;
+    let unmet = objects::overruled(scene, &DEPLOYMENT, &wanted, free)?;
+    Some(format!("{unmet}, although it was applied: look for a webhook or a controller that changes it"))
 }
 
 fn deployment(scene: &Scene<'_>, spec: &KeystoneSpec, place: &Place, replicas: i64) -> Value {

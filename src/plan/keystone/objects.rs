@@ -7,7 +7,10 @@ use super::{
     Scene,
     world::{Action, COMPONENT, INSTANCE},
 };
-use crate::json;
+use crate::{
+    gate::{Unmet, plain},
+    json,
+};
 
 /// The component of the pods that serve.
 pub(super) const API: &str = "api";
@@ -69,9 +72,12 @@ pub(super) fn object(scene: &Scene<'_>, kind: &Kind, name: &str, component: &str
 /// The apply of an object of the API with a `spec`, when it is needed. `free` are the fields of the spec that others may
 /// set, too: they are applied with the rest and compared, but are no reason to apply by their hash.
 pub(super) fn apply(scene: &Scene<'_>, kind: &Kind, spec: Value, free: &[&str]) -> Option<Action> {
-    let free: Vec<String> = free.iter().map(|field| format!("spec.{field}")).collect();
     let fields = Map::from_iter([("spec".to_owned(), spec)]);
-    ensure(scene, kind, scene.world.name(), API, fields, &free)
+    ensure(scene, kind, scene.world.name(), API, fields, &in_spec(free))
+}
+
+fn in_spec(fields: &[&str]) -> Vec<String> {
+    fields.iter().map(|field| format!("spec.{field}")).collect()
 }
 
 /// The apply of any object with these fields, when it is needed. An immutable one is to have a name of its own.
@@ -83,18 +89,23 @@ pub(super) fn ensure(
     fields: Map<String, Value>,
     free: &[String],
 ) -> Option<Action> {
-    let mut hashed = Value::Object(fields.clone());
-    for field in free {
-        json::remove(&mut hashed, &json::keys(field));
-    }
     let labels = labels(scene, component);
-    let hash = json::hash_of(&hashed, &labels);
+    let hash = hash(&fields, free, &labels);
     if scene.world.object(kind, name).is_some_and(|live| is_applied(scene, live, &hash, &labels, &fields)) {
         return None;
     }
     let mut object = object(scene, kind, name, component, fields);
     json::set(&mut object, &["metadata".into(), "annotations".into()], json!({annotation::APPLIED: hash}));
     Some(Action::Apply { kind: kind.kind, object })
+}
+
+/// What an apply is known by.
+fn hash(fields: &Map<String, Value>, free: &[String], labels: &Map<String, Value>) -> String {
+    let mut hashed = Value::Object(fields.clone());
+    for field in free {
+        json::remove(&mut hashed, &json::keys(field));
+    }
+    json::hash_of(&hashed, labels)
 }
 
 fn is_applied(
@@ -111,7 +122,30 @@ fn is_applied(
     self::annotation(live, annotation::APPLIED) == Some(hash)
         && labels.iter().all(|(label, value)| labelled(label, value))
         && is_owned(scene, live)
-        && fields.iter().all(|(field, value)| covers(live.data.get(field).unwrap_or(&Value::Null), value))
+        && fields.iter().all(|(field, value)| first_difference(live, field, value).is_none())
+}
+
+/// The path of the first value below a field that the object does not have as wanted.
+fn first_difference(live: &DynamicObject, field: &str, wanted: &Value) -> Option<Vec<String>> {
+    json::difference(live.data.get(field).unwrap_or(&Value::Null), wanted, quantities)
+}
+
+/// What is different in the spec of an object of the API although this very spec was applied: somebody changes it again.
+/// The arguments are those of [`apply`].
+pub(super) fn overruled(scene: &Scene<'_>, kind: &Kind, spec: &Value, free: &[&str]) -> Option<Unmet> {
+    let live = scene.world.object(kind, scene.world.name())?;
+    let fields = Map::from_iter([("spec".to_owned(), spec.clone())]);
+    if self::annotation(live, annotation::APPLIED) != Some(&hash(&fields, &in_spec(free), &labels(scene, API))) {
+        return None;
+    }
+    let path = first_difference(live, "spec", spec)?;
+    let text = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), plain);
+    Some(Unmet {
+        object: format!("{}/{}", kind.kind, name(live)),
+        field: format!("spec.{}", path.join(".")),
+        expected: text(json::at(spec, &path)),
+        found: text(live.data.get("spec").and_then(|live| json::at(live, &path))),
+    })
 }
 
 /// Whether this very `Keystone` owns the object: one of the same name that was deleted does not count.
@@ -163,19 +197,9 @@ pub(super) fn holds<'a>(live: &'a DynamicObject, type_: &str) -> Option<&'a Valu
     })
 }
 
-/// As [`json::covers`], but quantities are compared by what they mean: the API server writes `0.5` as `500m`.
-pub(super) fn covers(live: &Value, wanted: &Value) -> bool {
-    match (live, wanted) {
-        (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(key, value)| match live.get(key) {
-            Some(found) if ["requests", "limits"].contains(&key.as_str()) => same_quantities(found, value),
-            Some(found) => covers(found, value),
-            None => value.is_null(),
-        }),
-        (Value::Array(live), Value::Array(wanted)) => {
-            live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| covers(live, wanted))
-        }
-        (live, wanted) => live == wanted,
-    }
+/// Quantities are compared by what they mean: the API server writes `0.5` as `500m`.
+fn quantities(field: &str, live: &Value, wanted: &Value) -> Option<bool> {
+    ["requests", "limits"].contains(&field).then(|| same_quantities(live, wanted))
 }
 
 fn same_quantities(live: &Value, wanted: &Value) -> bool {
@@ -186,13 +210,14 @@ fn same_quantities(live: &Value, wanted: &Value) -> bool {
     })
 }
 
-/// The suffixes of quantities, with their factors in thousandths of a millionth.
+/// The suffixes of quantities, with their factors in billionths.
 const SUFFIXES: &[(&str, i128)] = &[
     ("Ki", 1_000_000_000 << 10),
     ("Mi", 1_000_000_000 << 20),
     ("Gi", 1_000_000_000 << 30),
     ("Ti", 1_000_000_000 << 40),
     ("Pi", 1_000_000_000 << 50),
+    ("Ei", 1_000_000_000 << 60),
     ("n", 1),
     ("u", 1_000),
     ("m", 1_000_000),
@@ -201,17 +226,26 @@ const SUFFIXES: &[(&str, i128)] = &[
     ("G", 1_000_000_000_000_000_000),
     ("T", 1_000_000_000_000_000_000_000),
     ("P", 1_000_000_000_000_000_000_000_000),
+    ("E", 1_000_000_000_000_000_000_000_000_000),
     ("", 1_000_000_000),
 ];
 
 /// A Kubernetes quantity as a number; `None` when it is none.
 fn quantity(value: &Value) -> Option<i128> {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let (number, factor) = SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)))?;
+    let (number, factor) = match text.split_once(['e', 'E']) {
+        // `1E` has a suffix, `1E3` an exponent.
+        Some((number, exponent)) if !["", "i"].contains(&exponent) => {
+            let billionths = exponent.parse::<i32>().ok()?.checked_add(9)?;
+            (number, 10_i128.checked_pow(u32::try_from(billionths).ok()?)?)
+        }
+        _ => SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)))?,
+    };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
     let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-    digits.checked_mul(factor)?.checked_div(scale)
+    // As the API server does it: what is smaller than its smallest unit is one of them.
+    digits.checked_mul(factor)?.checked_add(scale - 1)?.checked_div(scale)
 }
 
 #[cfg(test)]
@@ -224,15 +258,23 @@ mod tests {
     #[case(json!("0.5"), json!("500m"), true)]
     #[case(json!(1), json!("1"), true)]
     #[case(json!("1024Mi"), json!("1Gi"), true)]
+    #[case(json!("1.5Gi"), json!("1536Mi"), true)]
+    #[case(json!("0.1Ki"), json!("102400m"), true)]
+    #[case(json!("1e9"), json!("1G"), true)]
+    #[case(json!("12E-1"), json!("1200m"), true)]
+    #[case(json!(1e21), json!("1000E"), true)]
+    #[case(json!("1Ei"), json!("1Ei"), true)]
+    #[case(json!("0.0000000001"), json!("1n"), true)]
     #[case(json!("1G"), json!("1Gi"), false)]
+    #[case(json!("1e"), json!("1"), false)]
     #[case(json!("lots"), json!("more"), false)]
     fn quantities_are_what_they_mean(#[case] wanted: Value, #[case] live: Value, #[case] same: bool) {
         let of = |value: &Value| json!({"resources": {"requests": {"cpu": value}}});
-        assert_eq!(covers(&of(&live), &of(&wanted)), same);
+        assert_eq!(json::difference(&of(&live), &of(&wanted), quantities).is_none(), same);
     }
 
     #[test]
     fn only_quantities_are_compared_so() {
-        assert!(!covers(&json!({"image": "1.0"}), &json!({"image": "1"})));
+        assert!(json::difference(&json!({"image": "1.0"}), &json!({"image": "1"}), quantities).is_some());
     }
 }

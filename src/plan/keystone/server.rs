@@ -181,9 +181,12 @@ pub(crate) fn rollout(scene: &Scene<'_>, to: &Place) -> Progress {
     }
     let Some(live) = live(scene) else { return Progress::Running(format!("{object} is being made")) };
     let serving = serving(scene);
-    let written = scene.spec.is_none_or(|spec| deployment::write(scene, spec, &serving).is_none());
-    if serving != Serving::Running(to.clone()) || !written {
-        return Progress::Running(format!("{object}: spec.template is being written"));
+    let being_written = format!("{object}: spec.template is being written");
+    if serving != Serving::Running(to.clone()) {
+        return Progress::Running(being_written);
+    }
+    if let Some(spec) = scene.spec.filter(|spec| deployment::write(scene, spec, &serving).is_some()) {
+        return Progress::Running(deployment::overruled(scene, spec, &serving).unwrap_or(being_written));
     }
     match unmet(live) {
         None => Progress::Done,

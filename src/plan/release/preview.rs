@@ -11,12 +11,13 @@ use super::{
     images::SlotValue,
     nodesets,
     records::{Records, deployed_version},
-    slots::{address_text, live_value, plain, set_value},
+    slots::{address_text, live_value, set_value},
     target,
     walk::{Judgement, in_step},
     wanted,
     world::World,
 };
+use crate::gate::plain;
 
 /// What an update to a target would do.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -12,7 +12,10 @@ use super::{
     images::{ImageSet, SlotValue},
     wanted::{Address, Spot, Wanted, WantedObject},
 };
-use crate::{gate::Unmet, json};
+use crate::{
+    gate::{Unmet, plain},
+    json,
+};
 
 /// The field of an object that the body goes to.
 pub(crate) fn body_field(service: &Service) -> &'static str {
@@ -99,15 +102,6 @@ pub(crate) fn address_text(service: &Service, address: &Address) -> String {
     match address {
         Address::Body(path) => format!("{}.{}", body_field(service), path.join(".")),
         Address::Annotation(name) => format!("annotation {name}"),
-    }
-}
-
-/// A value without JSON's quotes; the parts of an image as one reference.
-pub(crate) fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Object(parts) if parts.contains_key("repository") => crate::gate::joined_reference(value),
-        other => other.to_string(),
     }
 }
 

@@ -12,14 +12,9 @@ use api::{
 
 use super::Deployed;
 use crate::{
+    gate::plain,
     json,
-    release::{
-        Scene,
-        children::Children,
-        slots::{live_value, plain},
-        wanted::Wanted,
-        world::Root,
-    },
+    release::{Scene, children::Children, slots::live_value, wanted::Wanted, world::Root},
 };
 
 type ControlPlane = Root<OpenStackControlPlaneSpec, OpenStackControlPlaneStatus>;

@@ -1,7 +1,7 @@
 //! What goes wrong, and what is said about it.
 
 use api::keystone::{Backup, Strategy};
-use plan::keystone::Other;
+use plan::{json, keystone::Other};
 use rstest::rstest;
 use serde_json::json;
 
@@ -259,4 +259,27 @@ fn a_pod_that_the_database_does_not_let_in_is_explained_before_the_deadline(#[ca
     sim.edit("Pod", &pod, |live| live["status"] = status.clone());
     sim.settle();
     assert!(!sim.condition("Degraded").0 && sim.condition("Ready").0, "{:?}", sim.condition("Degraded"));
+}
+
+/// The operator cannot win against it, and must not wait for itself without a word of it.
+#[test]
+fn what_somebody_else_makes_of_the_deployment_is_named() {
+    let mut sim = Sim::installed(OLD);
+    sim.image(NEW).until("RollingUpdate");
+    let webhook = |sim: &mut Sim| {
+        sim.edit("Deployment", "keystone", |live| {
+            json::set(live, &json::keys("spec.template.spec.containers.0.image"), json!("mirror/keystone:2026.1"));
+        });
+    };
+    for _ in 0..3 {
+        sim.pass();
+        webhook(&mut sim);
+        sim.cluster();
+    }
+    let message = &sim.world.keystone.status.upgrade.as_ref().unwrap().message;
+    let named = "Deployment/keystone: spec.template.spec.containers.0.image should be quay.io/keystone:2026.1, is \
+                 mirror/keystone:2026.1, although it was applied: look for a webhook";
+    assert!(message.starts_with(named), "{message}");
+    sim.settle();
+    assert_eq!(sim.world.keystone.status.installed_image.as_deref(), Some(NEW), "when it is gone, it goes on");
 }
