@@ -193,7 +193,7 @@ pub struct Inherit {
     pub to: &'static str,
 }
 
-/// A value that the kind's CRD insists on and that control planes leave out, because upstream's operator writes it.
+/// A value that control planes leave out, because upstream's operators or CRDs write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fill {
     /// The dotted path in the object's spec; missing parents are created.
@@ -207,8 +207,8 @@ pub struct Fill {
 pub enum Filler {
     /// A text.
     Text(&'static str),
-    /// An empty object: the CRD's own defaults do the rest.
-    Object,
+    /// An object with these texts; the CRD's own defaults do the rest.
+    Object(&'static [(&'static str, &'static str)]),
 }
 
 /// What must hold for an object to count as ready; all checks of a row must.

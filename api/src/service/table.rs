@@ -38,11 +38,13 @@ const fn fill(path: &'static str, text: &'static str) -> Fill {
 }
 
 const fn fill_object(path: &'static str) -> Fill {
-    Fill { path, value: Filler::Object }
+    Fill { path, value: Filler::Object(&[]) }
 }
 
 /// Upstream's operator names the first database when a template names none.
 const DATABASE: Fill = fill("databaseInstance", "openstack");
+/// Upstream's CRD names the first memcached. Without one, Keystone asks its database hundreds of times for each token.
+const CACHE: Fill = Fill { path: "cache", value: Filler::Object(&[("instance", "memcached")]) };
 const SCHEDULING: &[Inherit] = &[same("nodeSelector"), same("topologyRef")];
 const SECRET_AND_SCHEDULING: &[Inherit] = &[same("secret"), same("nodeSelector"), same("topologyRef")];
 const STORAGE_AND_SCHEDULING: &[Inherit] = &[same("storageClass"), same("nodeSelector"), same("topologyRef")];
@@ -212,6 +214,7 @@ pub const SERVICES: &[Service] = &[
             Slot { place: Place::Path("image"), source: Source::ImageParts("keystoneAPIImage") },
             Slot { place: Place::Path("release"), source: Source::Release },
         ],
+        fills: &[CACHE],
         ready: &[
             Check::Observed,
             Check::Condition("Ready"),

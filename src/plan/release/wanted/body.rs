@@ -34,10 +34,12 @@ pub(super) fn body(service: &'static Service, spec: &Value, template: &Value) ->
         }
     }
     for Fill { path, value } in service.fills {
-        if json::get(&body, path).is_none_or(|own| own == "") {
+        if json::get(&body, path).is_none_or(|own| own.is_null() || own == "") {
             let value = match value {
                 Filler::Text(text) => Value::from(*text),
-                Filler::Object => Value::Object(Map::new()),
+                Filler::Object(fields) => {
+                    fields.iter().map(|(field, text)| ((*field).to_owned(), Value::from(*text))).collect()
+                }
             };
             json::set(&mut body, &keys(path), value);
         }

@@ -131,6 +131,19 @@ fn an_upstream_shaped_template_is_mapped_to_our_keystone() {
     assert_eq!(spec["image"], json!({"repository": "quay.io/cloud/keystoneapiimage", "tag": "1.0.0"}));
 }
 
+/// As upstream's CRD has it: a cloud that says nothing of a cache would otherwise be a slow one.
+#[rstest]
+#[case::unsaid(json!({}), json!({"instance": "memcached"}))]
+#[case::in_upstreams_words(json!({"memcachedInstance": "tokens"}), json!({"instance": "tokens"}))]
+#[case::in_ours(json!({"cache": {"servers": ["a:1"]}}), json!({"servers": ["a:1"]}))]
+#[case::none(json!({"cache": {}}), json!({}))]
+fn keystone_under_a_control_plane_has_a_cache(#[case] template: Value, #[case] cache: Value) {
+    let mut sim = Sim::installed(None, OLD);
+    sim.cloud("/keystone/template", template);
+    sim.settle();
+    assert_eq!(sim.field("Keystone", "keystone", "spec.cache"), Some(cache));
+}
+
 #[test]
 fn a_field_without_a_counterpart_blocks_keystone_naming_it_and_deletes_nothing() {
     let mut sim = Sim::installed(None, OLD);
