@@ -18,7 +18,7 @@ use anyhow::{Context, bail};
 use comfy_table::{Table, presets};
 use testbed::{
     Cluster, Operator, Release,
-    cluster::{Options as ClusterOptions, User},
+    cluster::{Options as ClusterOptions, User, Write},
     operator,
 };
 
@@ -227,7 +227,7 @@ impl Bench {
     }
 
     async fn update(&mut self, version: &str, count: usize) -> anyhow::Result<Cost> {
-        let before = (self.writes()?, self.requests()?, self.operator.usage()?.cpu_seconds);
+        let before = (self.writes()?.len(), self.requests()?, self.operator.usage()?.cpu_seconds);
         let served = self.cluster.apiserver_usage().await?.cpu_seconds;
         eprintln!("  {count} to {version}");
         let start = Instant::now();
@@ -239,13 +239,15 @@ impl Bench {
             wall,
             served,
             cpu: self.operator.usage()?.cpu_seconds - before.2,
-            writes: self.writes()? - before.0,
+            writes: self.writes()?.len() - before.0,
             requests: self.requests()? - before.1,
         })
     }
 
-    fn writes(&self) -> anyhow::Result<usize> {
-        Ok(self.cluster.writes(User::Operator)?.iter().filter(|write| write.resource != "leases").count())
+    /// What the operator has written so far, but for its Lease.
+    fn writes(&self) -> anyhow::Result<Vec<Write>> {
+        let all = self.cluster.writes(User::Operator)?;
+        Ok(all.into_iter().filter(|write| write.resource != "leases").collect())
     }
 
     fn requests(&self) -> anyhow::Result<usize> {

@@ -8,10 +8,7 @@ use std::{
 use anyhow::Context;
 use api::{service, step::StepName};
 use comfy_table::{Table, presets};
-use testbed::{
-    Release,
-    cluster::{User, Write},
-};
+use testbed::{Release, cluster::Write};
 
 use super::Bench;
 
@@ -73,14 +70,14 @@ async fn one_size(bench: &mut Bench, clouds: usize, release: &Release) -> anyhow
     let start = bench.become_version(release).await?;
 
     tokio::time::sleep(SETTLED).await;
-    let before = (bench.operator.usage()?, bench.writes()?);
+    let before = (bench.operator.usage()?, bench.writes()?.len());
     tokio::time::sleep(IDLE).await;
-    let idle = (bench.operator.usage()?, bench.writes()?);
+    let idle = (bench.operator.usage()?, bench.writes()?.len());
 
     let cost = bench.update(&release.version, clouds).await?;
     let at_once = bench.operator.usage()?.memory_mib;
     tokio::time::sleep(SETTLED).await;
-    let writes = bench.cluster.writes(User::Operator)?;
+    let writes = bench.writes()?;
     let own = writes.get(idle.1..).context("the audit log is shorter than before")?;
     Ok(Row {
         clouds,
@@ -99,7 +96,7 @@ async fn one_size(bench: &mut Bench, clouds: usize, release: &Release) -> anyhow
 /// How often the cloud was written that was written most often.
 fn most_written(writes: &[Write]) -> usize {
     let mut counts: HashMap<&str, usize> = HashMap::new();
-    for write in writes.iter().filter(|write| write.resource != "leases") {
+    for write in writes {
         *counts.entry(&write.namespace).or_default() += 1;
     }
     counts.into_values().max().unwrap_or_default()
