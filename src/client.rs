@@ -89,9 +89,10 @@ impl CallError {
         matches!(self, Self::Api(kube::Error::Api(status)) if status.is_already_exists())
     }
 
-    /// Whether the object is gone.
+    /// Whether the object is gone, or its kind is not installed: of a group that it does not know at all, the API server
+    /// says so without a status that could be read.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Api(kube::Error::Api(status)) if status.is_not_found())
+        matches!(self, Self::Api(kube::Error::Api(status)) if status.is_not_found() || status.code == 404)
     }
 }
 
@@ -150,5 +151,21 @@ pub async fn call<T>(request: impl Future<Output = Result<T, kube::Error>>) -> R
     match tokio::time::timeout(Deadlines::get().call, request).await {
         Ok(answer) => answer.map_err(CallError::Api),
         Err(_) => Err(CallError::Deadline),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    /// "404 page not found", as plain text.
+    #[test]
+    fn a_kind_whose_group_is_unknown_is_not_found() {
+        let answer = Status::failure("404 page not found", "Failed to parse error data").with_code(404);
+        assert!(CallError::Api(kube::Error::Api(answer.boxed())).is_not_found());
+        let refusal = Status::failure("no", "Forbidden").with_code(403);
+        assert!(!CallError::Api(kube::Error::Api(refusal.boxed())).is_not_found());
     }
 }
