@@ -25,7 +25,7 @@ pub(super) fn body(service: &'static Service, spec: &Value, template: &Value) ->
     }
     for Inherit { from, to } in service.inherits {
         let value = json::get(spec, from).filter(|value| has_content(Some(value)));
-        let unset = json::get(&body, to).is_none_or(|own| own.is_null() || own == "");
+        let unset = is_unset(&body, to);
         // A template that has no such part does not get one only to inherit.
         let parent =
             to.rsplit_once('.').is_none_or(|(parent, _)| json::get(&body, parent).is_some() || makes(service, parent));
@@ -34,7 +34,7 @@ pub(super) fn body(service: &'static Service, spec: &Value, template: &Value) ->
         }
     }
     for Fill { path, value } in service.fills {
-        if json::get(&body, path).is_none_or(|own| own.is_null() || own == "") {
+        if is_unset(&body, path) {
             let value = match value {
                 Filler::Text(text) => Value::from(*text),
                 Filler::Object(fields) => {
@@ -45,6 +45,11 @@ pub(super) fn body(service: &'static Service, spec: &Value, template: &Value) ->
         }
     }
     Ok(body)
+}
+
+/// Whether the template says nothing there: for Kubernetes an empty text is no value.
+fn is_unset(body: &Value, path: &str) -> bool {
+    json::get(body, path).is_none_or(|own| own.is_null() || own == "")
 }
 
 /// Whether an image of the row is in that part, so that every object has it.
