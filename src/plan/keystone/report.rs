@@ -208,6 +208,10 @@ fn available(scene: &Scene<'_>, course: &Course, status: &KeystoneStatus) -> Ver
     if offline && stopped {
         return Verdict::no(Severity::Info, Reason::Requested, "stopped, as spec.upgrade.strategy Offline asks for");
     }
+    if server::serving(scene) == server::Serving::Nothing {
+        let text = "no pod is there yet: they come when the database is installed; see Ready";
+        return Verdict::no(Severity::Info, Reason::Requested, text);
+    }
     let text = format!(
         "Deployment/{}: status.readyReplicas should be at least 1, is 0: no pod can authenticate a user; look at their logs, \
          and whether they reach the database of spec.database",
