@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
     Deserialize,
     JsonSchema,
     strum::Display,
+    strum::EnumIter,
     strum::EnumString,
     strum::IntoStaticStr,
     strum::VariantNames,

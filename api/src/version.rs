@@ -187,7 +187,18 @@ pub struct UpdateStatus {
 
 /// Where a step is.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, strum::Display, strum::IntoStaticStr,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    strum::Display,
+    strum::EnumIter,
+    strum::IntoStaticStr,
 )]
 pub enum StepState {
     /// A step before it is not done.

@@ -3,6 +3,7 @@
 // Samples that are whole numbers.
 #![allow(clippy::float_cmp)]
 
+mod dashboard;
 mod scrape;
 
 use std::{collections::BTreeSet, fs};
@@ -118,8 +119,9 @@ async fn metrics_follow_an_update_and_vanish_with_the_object() {
 /// What alert rules and dashboard name is in a real scrape, and so is every row of the table.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_metric_that_is_named_somewhere_exists() {
-    let mut seen = update_with_an_error().await;
-    seen.add(keystone_upgrade().await);
+    let (_cloud, _proxy, mut seen) = update_with_an_error().await;
+    let (_scene, keystone) = keystone_upgrade().await;
+    seen.add(keystone);
     seen.assert_labels();
     let names = seen.names();
     let missing: Vec<_> = metrics::rows().iter().map(|row| row.name).filter(|name| !seen.has(name)).collect();
@@ -136,7 +138,7 @@ async fn every_metric_that_is_named_somewhere_exists() {
 }
 
 /// A cloud in the middle of an update, with one write that was refused and one watch that broke.
-async fn update_with_an_error() -> Scrape {
+async fn update_with_an_error() -> (Cloud, Proxy, Scrape) {
     let proxy = Proxy::start(cluster::shared().await.unwrap()).await.unwrap();
     let mut cloud = Cloud::with("named", release("1.0.0"), |options| options.with_kubeconfig(proxy.kubeconfig())).await;
     cloud.install(json!({})).await;
@@ -151,11 +153,11 @@ async fn update_with_an_error() -> Scrape {
     let scrape = until(&cloud.operator, failed, &[("kind", "Glance")], 1.0).await;
     let errors = "openstack_release_operator_api_errors_total";
     assert_eq!(scrape.value(errors, &[("kind", "RabbitMq"), ("reason", "ServerError")]), 1.0);
-    scrape
+    (cloud, proxy, scrape)
 }
 
 /// A Keystone in the middle of an upgrade.
-async fn keystone_upgrade() -> Scrape {
+async fn keystone_upgrade() -> (Scene, Scrape) {
     let scene = Scene::with_keystone("named-keys", json!({})).await;
     let seen = until(&scene.operator, "openstack_release_keystone_phase", &[("phase", "None")], 1.0).await;
     assert_eq!(seen.value("openstack_release_keystone_keys_count", &[("keys", "fernet")]), 3.0);
@@ -167,7 +169,7 @@ async fn keystone_upgrade() -> Scrape {
     let seen = until(&scene.operator, "openstack_release_keystone_phase", &[("phase", "Migrating")], 1.0).await;
     seen.assert_conditions("Keystone", &scene.status().await.conditions);
     assert!(!seen.text().contains(&image(NEW_TAG)), "no image is in a label");
-    seen
+    (scene, seen)
 }
 
 #[rstest]

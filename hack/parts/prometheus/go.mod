@@ -1,4 +1,4 @@
-// The pinned sources of promtool, which checks the alert rules; `hack/parts/build` builds it.
+// The pinned sources of promtool, which checks the alert rules, and of prometheus; `hack/parts/build` builds them.
 module openstack-release-operator/hack/parts/prometheus
 
 go 1.25.0

@@ -25,6 +25,7 @@ use tokio::{
 };
 
 use crate::{
+    parts,
     process::{POLL, Process, Signal},
     usage::{Usage, child_of},
 };
@@ -93,7 +94,7 @@ pub struct Cluster {
 impl Cluster {
     /// Starts etcd and the API server, and waits until it answers. Nothing is installed yet: see [`Cluster::prepare`].
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let parts = parts().await?;
+        let parts = parts::control_plane().await?;
         let dir = tempfile::Builder::new().prefix("oro-testbed-").tempdir()?.keep();
         let keep = std::env::var_os("ORO_KEEP").is_some();
         let janitor = (!keep).then(|| Process::janitor(&dir)).transpose()?;
@@ -298,21 +299,8 @@ pub async fn shared() -> anyhow::Result<&'static Cluster> {
     CLUSTER.get_or_try_init(start).await
 }
 
-/// The directory of the binaries: `ORO_PARTS`, else what `hack/parts/build` prints (which gets them if need be).
-async fn parts() -> anyhow::Result<PathBuf> {
-    if let Some(directory) = std::env::var_os("ORO_PARTS") {
-        return Ok(directory.into());
-    }
-    let script = crate::root().join("hack/parts/build");
-    let output = Command::new(&script).output().await.with_context(|| format!("cannot run {}", script.display()))?;
-    if !output.status.success() {
-        bail!("{} failed:\n{}", script.display(), String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(String::from_utf8(output.stdout)?.trim().into())
-}
-
 /// Ports that nobody listens on. All are held until all are known, so that they differ.
-fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
+pub(crate) fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
     let mut held = Vec::new();
     let mut ports = [0; N];
     for port in &mut ports {

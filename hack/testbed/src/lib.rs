@@ -5,6 +5,7 @@
 //! * [`kubelet`]: what pods of Deployments and Jobs do, without containers;
 //! * [`operator`]: the operator as a process, with the environment of a [`release::Release`];
 //! * [`proxy`]: what is between the operator and the API server: it counts, stops and spoils requests;
+//! * [`prometheus`]: a real Prometheus, which reads the metrics of operators;
 //! * [`load`]: users of a real Keystone, who count what fails;
 //! * [`node`]: a real cluster with a kubelet, which `hack/cluster` starts, seen from a test;
 //! * [`wait`]: watching until something holds, with an error that shows what was there instead;
@@ -16,12 +17,15 @@ use std::path::{Path, PathBuf};
 
 pub mod actors;
 pub mod cluster;
+mod fetch;
 pub mod fixtures;
 pub mod kubelet;
 pub mod load;
 pub mod node;
 pub mod operator;
+mod parts;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod release;
 pub mod usage;
@@ -32,6 +36,7 @@ pub use cluster::Cluster;
 pub use kubelet::Kubelet;
 pub use node::Node;
 pub use operator::Operator;
+pub use prometheus::Prometheus;
 pub use proxy::Proxy;
 pub use release::Release;
 

@@ -8,13 +8,11 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Bytes;
-use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
 
 use crate::{
     Cluster, Release,
     cluster::User,
+    fetch,
     process::{POLL, Process, Signal},
     usage::{Usage, child_of},
 };
@@ -161,11 +159,7 @@ impl Operator {
     /// Asks it by HTTP; its status code and its text.
     pub async fn ask(&self, path: &str) -> anyhow::Result<(u16, String)> {
         let address = self.http_address().context("it has not said where it listens")?;
-        let client = HttpClient::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-        let answer = client.get(format!("http://{address}{path}").parse()?).await?;
-        let code = answer.status().as_u16();
-        let body = answer.into_body().collect().await?.to_bytes();
-        Ok((code, String::from_utf8(body.to_vec())?))
+        fetch::get(&format!("http://{address}{path}")).await
     }
 
     /// Asks it again and again until the answer is as wanted, and returns it; there is nothing to watch.

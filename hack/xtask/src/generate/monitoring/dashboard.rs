@@ -1,151 +1,354 @@
 //! The Grafana dashboard: a table of panels.
 
+use api::{step::StepName, version::StepState};
 use serde_json::{Value, json};
+use strum::IntoEnumIterator as _;
 
 use super::super::{NAMESPACE, OPERATOR};
 
-/// A panel, half of a row wide.
+/// What Grafana divides the width of a dashboard into.
+const COLUMNS: u64 = 24;
+/// How high a panel is, in Grafana's rows.
+const HEIGHT: u64 = 8;
+
+/// A panel.
 struct Panel {
     title: &'static str,
-    /// Grafana's name of the kind of panel.
-    kind: &'static str,
-    expr: &'static str,
-    legend: &'static str,
+    look: Look,
+    shows: Shows,
+    /// Grafana's name of the unit.
     unit: &'static str,
+}
+
+/// How a panel looks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// One number for each series.
+    Numbers,
+    /// One bar from 0 to 1 for each series.
+    Bars,
+    /// Lines over time.
+    Lines,
+    /// One row for each series, by its labels.
+    Table,
+    /// A row of colours over time for each series; as wide as the dashboard.
+    Timeline,
+}
+
+impl Look {
+    /// Grafana's name of it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Numbers => "stat",
+            Self::Bars => "bargauge",
+            Self::Lines => "timeseries",
+            Self::Table => "table",
+            Self::Timeline => "state-timeline",
+        }
+    }
+
+    fn width(self) -> u64 {
+        if self == Self::Timeline { COLUMNS } else { COLUMNS / 2 }
+    }
+}
+
+/// What a panel shows. `$namespace` is what is chosen at the top of the dashboard.
+enum Shows {
+    /// One query, and the name of its series.
+    Query(&'static str, &'static str),
+    /// The state of each step of each running update, in their order.
+    Steps,
 }
 
 const PANELS: &[Panel] = &[
     Panel {
         title: "Clouds by state",
-        kind: "stat",
-        expr: "count by (state) (max by (namespace, name, state) (openstack_release_version_state))",
-        legend: "{{state}}",
+        look: Look::Numbers,
+        shows: Shows::Query(
+            "count by (state) (max by (namespace, name, state) (openstack_release_version_state{namespace=~\"$namespace\"}))",
+            "{{state}}",
+        ),
         unit: "short",
     },
     Panel {
-        title: "Step of each running update",
-        kind: "timeseries",
-        expr: "max by (namespace, step) (openstack_release_update_step_seconds)",
-        legend: "{{namespace}} {{step}}",
+        title: "Running updates: part of the steps that is done",
+        look: Look::Bars,
+        // Series of steps that are not done come in by the right side, as 0.
+        shows: Shows::Query(
+            "avg by (namespace) (max by (namespace, step) (\
+             openstack_release_update_step_state{namespace=~\"$namespace\",state=~\"Done|NotNeeded\"} or \
+             0 * openstack_release_update_step_state{namespace=~\"$namespace\"}))",
+            "{{namespace}}",
+        ),
+        unit: "percentunit",
+    },
+    Panel { title: "Running updates: steps", look: Look::Timeline, shows: Shows::Steps, unit: "short" },
+    Panel {
+        title: "Running updates: time in the present step",
+        look: Look::Lines,
+        shows: Shows::Query(
+            "max by (namespace, step) (openstack_release_update_step_seconds{namespace=~\"$namespace\"})",
+            "{{namespace}} {{step}}",
+        ),
         unit: "s",
     },
     Panel {
         title: "Steps that wait, are held or are stalled",
-        kind: "table",
-        expr: "max by (namespace, name, step, state) (openstack_release_update_step_state{state=~\"Waiting|Held|Stalled\"})",
-        legend: "",
+        look: Look::Table,
+        shows: Shows::Query(
+            "max by (namespace, name, step, state) (\
+             openstack_release_update_step_state{namespace=~\"$namespace\",state=~\"Waiting|Held|Stalled\"})",
+            "",
+        ),
         unit: "short",
     },
     Panel {
         title: "Services that are not ready",
-        kind: "table",
-        expr: "max by (namespace, service, state) (openstack_release_service_state{state=~\"NotReady|Blocked\"})",
-        legend: "",
+        look: Look::Table,
+        shows: Shows::Query(
+            "max by (namespace, service, state) (\
+             openstack_release_service_state{namespace=~\"$namespace\",state=~\"NotReady|Blocked\"})",
+            "",
+        ),
         unit: "short",
     },
     Panel {
         title: "Conditions that are False",
-        kind: "table",
-        expr: "max by (kind, namespace, name, type) (openstack_release_condition{status=\"False\"})",
-        legend: "",
+        look: Look::Table,
+        shows: Shows::Query(
+            "max by (kind, namespace, name, type) (\
+             openstack_release_condition{namespace=~\"$namespace\",status=\"False\"})",
+            "",
+        ),
         unit: "short",
     },
     Panel {
         title: "Keystone: phase",
-        kind: "table",
-        expr: "max by (namespace, name, phase) (openstack_release_keystone_phase)",
-        legend: "",
+        look: Look::Table,
+        shows: Shows::Query(
+            "max by (namespace, name, phase) (openstack_release_keystone_phase{namespace=~\"$namespace\"})",
+            "",
+        ),
         unit: "short",
     },
     Panel {
+        title: "Keystone: time in the present step of an upgrade",
+        look: Look::Lines,
+        shows: Shows::Query(
+            "max by (namespace, name, step) (openstack_release_keystone_step_seconds{namespace=~\"$namespace\"})",
+            "{{namespace}}/{{name}} {{step}}",
+        ),
+        unit: "s",
+    },
+    Panel {
         title: "Keystone: pods that serve",
-        kind: "timeseries",
-        expr: "max by (namespace, name) (openstack_release_keystone_ready_replicas)",
-        legend: "{{namespace}}/{{name}}",
+        look: Look::Lines,
+        shows: Shows::Query(
+            "max by (namespace, name) (openstack_release_keystone_ready_replicas{namespace=~\"$namespace\"})",
+            "{{namespace}}/{{name}}",
+        ),
         unit: "short",
     },
     Panel {
         title: "Keystone: age of keys",
-        kind: "timeseries",
-        expr: "max by (namespace, name, keys) (openstack_release_keystone_keys_age_seconds)",
-        legend: "{{namespace}}/{{name}} {{keys}}",
+        look: Look::Lines,
+        shows: Shows::Query(
+            "max by (namespace, name, keys) (openstack_release_keystone_keys_age_seconds{namespace=~\"$namespace\"})",
+            "{{namespace}}/{{name}} {{keys}}",
+        ),
         unit: "s",
     },
     Panel {
         title: "Keystone: pods without the published keys",
-        kind: "timeseries",
-        expr: "max by (namespace, name, keys) (openstack_release_keystone_keys_lagging_pods)",
-        legend: "{{namespace}}/{{name}} {{keys}}",
+        look: Look::Lines,
+        shows: Shows::Query(
+            "max by (namespace, name, keys) (openstack_release_keystone_keys_lagging_pods{namespace=~\"$namespace\"})",
+            "{{namespace}}/{{name}} {{keys}}",
+        ),
         unit: "short",
     },
     Panel {
         title: "Operator: replica that leads",
-        kind: "timeseries",
-        expr: "openstack_release_operator_leader",
-        legend: "{{pod}}",
+        look: Look::Lines,
+        shows: Shows::Query("openstack_release_operator_leader", "{{pod}}"),
         unit: "short",
     },
     Panel {
         title: "Operator: passes",
-        kind: "timeseries",
-        expr: "sum by (controller) (rate(openstack_release_operator_pass_duration_seconds_count[5m]))",
-        legend: "{{controller}}",
+        look: Look::Lines,
+        shows: Shows::Query(
+            "sum by (controller) (rate(openstack_release_operator_pass_duration_seconds_count[5m]))",
+            "{{controller}}",
+        ),
         unit: "ops",
     },
     Panel {
         title: "Operator: 99th percentile of a pass",
-        kind: "timeseries",
-        expr: "histogram_quantile(0.99, sum by (controller, le) (rate(openstack_release_operator_pass_duration_seconds_bucket[5m])))",
-        legend: "{{controller}}",
+        look: Look::Lines,
+        shows: Shows::Query(
+            "histogram_quantile(0.99, sum by (controller, le) (\
+             rate(openstack_release_operator_pass_duration_seconds_bucket[5m])))",
+            "{{controller}}",
+        ),
         unit: "s",
     },
     Panel {
         title: "Operator: writes",
-        kind: "timeseries",
-        expr: "sum by (kind, verb) (rate(openstack_release_operator_writes_total[5m]))",
-        legend: "{{verb}} {{kind}}",
+        look: Look::Lines,
+        shows: Shows::Query(
+            "sum by (kind, verb) (rate(openstack_release_operator_writes_total[5m]))",
+            "{{verb}} {{kind}}",
+        ),
         unit: "ops",
     },
     Panel {
         title: "Operator: writes that fail, watches that fail",
-        kind: "timeseries",
-        expr: "sum by (kind, reason) (rate(openstack_release_operator_api_errors_total[5m])) or \
-               sum by (kind) (rate(openstack_release_operator_watch_failures_total[5m]))",
-        legend: "{{kind}} {{reason}}",
+        look: Look::Lines,
+        shows: Shows::Query(
+            "sum by (kind, reason) (rate(openstack_release_operator_api_errors_total[5m])) or \
+             sum by (kind) (rate(openstack_release_operator_watch_failures_total[5m]))",
+            "{{kind}} {{reason}}",
+        ),
         unit: "ops",
     },
 ];
 
-fn panel((number, panel): (usize, &Panel)) -> Value {
-    let target = json!({
-        "refId": "A",
-        "expr": panel.expr,
-        "legendFormat": panel.legend,
-        "instant": panel.kind == "table",
-        "format": if panel.kind == "table" { "table" } else { "time_series" },
-    });
-    json!({
-        "id": number + 1,
-        "title": panel.title,
-        "type": panel.kind,
-        "datasource": {"type": "prometheus", "uid": "${datasource}"},
-        "gridPos": {"h": 8, "w": 12, "x": number % 2 * 12, "y": number / 2 * 8},
-        "fieldConfig": {"defaults": {"unit": panel.unit}, "overrides": []},
-        "targets": [target],
-    })
+/// The colour of a state of a step, in Grafana's words.
+fn colour(state: StepState) -> &'static str {
+    match state {
+        StepState::Pending => "text",
+        StepState::NotNeeded => "semi-dark-green",
+        StepState::Done => "green",
+        StepState::Running => "blue",
+        StepState::Held => "yellow",
+        StepState::Waiting => "orange",
+        StepState::Stalled => "red",
+    }
+}
+
+/// A state as the number that a timeline is drawn from.
+fn number(state: StepState) -> u8 {
+    state as u8
+}
+
+/// The state of one step as that number. A target for each step: so they stand in the order in which they happen.
+fn step(step: StepName) -> (String, String) {
+    let one = |state: StepState| {
+        let labels = format!("namespace=~\"$namespace\",step=\"{step}\",state=\"{state}\"");
+        format!("{} * openstack_release_update_step_state{{{labels}}}", number(state))
+    };
+    let states: Vec<_> = StepState::iter().map(one).collect();
+    (format!("max by (namespace) ({})", states.join(" or ")), format!("{{{{namespace}}}} {step}"))
+}
+
+impl Panel {
+    /// Each query with the name of its series.
+    fn queries(&self) -> Vec<(String, String)> {
+        match self.shows {
+            Shows::Query(expr, legend) => vec![(expr.to_owned(), legend.to_owned())],
+            Shows::Steps => StepName::iter().map(step).collect(),
+        }
+    }
+
+    fn targets(&self) -> Vec<Value> {
+        let table = self.look == Look::Table;
+        let target = |(letter, (expr, legend)): (char, (String, String))| {
+            json!({
+                "refId": letter,
+                "expr": expr,
+                "legendFormat": legend,
+                "instant": table,
+                "format": if table { "table" } else { "time_series" },
+            })
+        };
+        ('A'..).zip(self.queries()).map(target).collect()
+    }
+
+    /// What its values mean.
+    fn defaults(&self) -> Value {
+        let mut defaults = json!({"unit": self.unit});
+        match self.look {
+            Look::Bars => {
+                defaults["min"] = 0.into();
+                defaults["max"] = 1.into();
+            }
+            Look::Timeline => {
+                let text = |state: StepState| {
+                    let number = number(state);
+                    (number.to_string(), json!({"text": state.to_string(), "color": colour(state), "index": number}))
+                };
+                let options: serde_json::Map<_, _> = StepState::iter().map(text).collect();
+                defaults["mappings"] = json!([{"type": "value", "options": options}]);
+            }
+            Look::Numbers | Look::Lines | Look::Table => {}
+        }
+        defaults
+    }
+
+    fn json(&self, id: usize, (x, y): (u64, u64)) -> Value {
+        let mut panel = json!({
+            "id": id,
+            "title": self.title,
+            "type": self.look.name(),
+            "datasource": {"type": "prometheus", "uid": "${datasource}"},
+            "gridPos": {"h": HEIGHT, "w": self.look.width(), "x": x, "y": y},
+            "fieldConfig": {"defaults": self.defaults(), "overrides": []},
+            "targets": self.targets(),
+        });
+        if self.look == Look::Table {
+            // The labels say it all: when it was asked and the 1 are no news.
+            let hidden = json!({"excludeByName": {"Time": true, "Value": true}});
+            panel["transformations"] = json!([{"id": "organize", "options": hidden}]);
+        }
+        panel
+    }
+}
+
+/// The panels, row by row.
+fn panels() -> Vec<Value> {
+    let (mut x, mut y) = (0, 0);
+    let place = |(number, panel): (usize, &Panel)| {
+        if x + panel.look.width() > COLUMNS {
+            (x, y) = (0, y + HEIGHT);
+        }
+        let placed = panel.json(number + 1, (x, y));
+        x += panel.look.width();
+        placed
+    };
+    PANELS.iter().enumerate().map(place).collect()
+}
+
+/// What is chosen at the top: where the metrics are, and the namespaces; all at first.
+fn variables() -> Value {
+    let namespaces = "label_values(openstack_release_condition, namespace)";
+    json!([
+        {"name": "datasource", "type": "datasource", "query": "prometheus"},
+        {
+            "name": "namespace",
+            "type": "query",
+            "datasource": {"type": "prometheus", "uid": "${datasource}"},
+            "definition": namespaces,
+            "query": {"query": namespaces, "refId": "namespace"},
+            "refresh": 2,
+            "sort": 1,
+            "multi": true,
+            "includeAll": true,
+            "allValue": ".*",
+            "current": {"text": "All", "value": "$__all"},
+        },
+    ])
 }
 
 pub(super) fn config_map() -> anyhow::Result<Value> {
-    let source = json!({"name": "datasource", "type": "datasource", "query": "prometheus"});
     let dashboard = json!({
         "title": "OpenStack releases",
         "uid": OPERATOR,
         "schemaVersion": 39,
         "time": {"from": "now-6h", "to": "now"},
         "refresh": "1m",
-        "templating": {"list": [source]},
+        "templating": {"list": variables()},
         "annotations": {"list": []},
-        "panels": PANELS.iter().enumerate().map(panel).collect::<Vec<_>>(),
+        "panels": panels(),
     });
     Ok(json!({
         "apiVersion": "v1",
