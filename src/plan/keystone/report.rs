@@ -208,9 +208,9 @@ fn available(scene: &Scene<'_>, course: &Course, status: &KeystoneStatus) -> Ver
     if offline && stopped {
         return Verdict::no(Severity::Info, Reason::Requested, "stopped, as spec.upgrade.strategy Offline asks for");
     }
-    if server::serving(scene) == server::Serving::Nothing {
-        let text = "no pod is there yet: they come when the database is installed; see Ready";
-        return Verdict::no(Severity::Info, Reason::Requested, text);
+    let first = matches!(scene.target.course, target::Course::Install { .. });
+    if first || server::serving(scene) == server::Serving::Nothing {
+        return Verdict::no(Severity::Info, Reason::Requested, "no pod serves yet; Ready says what that waits for");
     }
     let text = format!(
         "Deployment/{}: status.readyReplicas should be at least 1, is 0: no pod can authenticate a user; look at their logs, \

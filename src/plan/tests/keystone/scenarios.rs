@@ -10,9 +10,11 @@ use super::sim::{Behaviour, NEW, OLD, Sim};
 #[test]
 fn the_first_installation() {
     let mut sim = Sim::new(OLD);
-    sim.until("Installing");
-    let (available, message) = sim.condition("Available");
-    assert!(!available && message.contains("no pod is there yet"), "no logs to look at: {message}");
+    for step in ["Installing", "RollingUpdate"] {
+        sim.until(step);
+        let (available, message) = sim.condition("Available");
+        assert!(!available && message.contains("no pod serves yet"), "no logs to look at: {message}");
+    }
     sim.settle();
     assert_eq!(sim.tasks(), ["sync", "bootstrap"]);
     assert_eq!(sim.condition("Ready"), (true, format!("{OLD} is installed")));
