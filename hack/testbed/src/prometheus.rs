@@ -67,7 +67,7 @@ impl Prometheus {
             bail!("{code}: {text}");
         }
         let answer: Value = serde_json::from_str(&text)?;
-        Ok(answer["data"]["result"].as_array().context("no result")?.clone())
+        Ok(answer.pointer("/data/result").and_then(Value::as_array).context("no result")?.clone())
     }
 
     /// Asks until every query has had a series, and returns those of each; there is nothing to watch. The error names the

@@ -4,7 +4,7 @@ use api::{step::StepName, version::StepState};
 use serde_json::{Value, json};
 use strum::IntoEnumIterator as _;
 
-use super::super::{NAMESPACE, OPERATOR};
+use super::super::{NAMESPACE, OPERATOR, with};
 
 /// What Grafana divides the width of a dashboard into.
 const COLUMNS: u64 = 24;
@@ -45,6 +45,11 @@ impl Look {
             Self::Table => "table",
             Self::Timeline => "state-timeline",
         }
+    }
+
+    /// Whether it shows what is now. Asked over time, what is over would still stand there with its last value.
+    fn is_instant(self) -> bool {
+        matches!(self, Self::Numbers | Self::Bars | Self::Table)
     }
 
     fn width(self) -> u64 {
@@ -251,14 +256,14 @@ impl Panel {
     }
 
     fn targets(&self) -> Vec<Value> {
-        let table = self.look == Look::Table;
         let target = |(letter, (expr, legend)): (char, (String, String))| {
             json!({
                 "refId": letter,
                 "expr": expr,
                 "legendFormat": legend,
-                "instant": table,
-                "format": if table { "table" } else { "time_series" },
+                "instant": self.look.is_instant(),
+                "range": !self.look.is_instant(),
+                "format": if self.look == Look::Table { "table" } else { "time_series" },
             })
         };
         ('A'..).zip(self.queries()).map(target).collect()
@@ -266,27 +271,16 @@ impl Panel {
 
     /// What its values mean.
     fn defaults(&self) -> Value {
-        let mut defaults = json!({"unit": self.unit});
-        match self.look {
-            Look::Bars => {
-                defaults["min"] = 0.into();
-                defaults["max"] = 1.into();
-            }
-            Look::Timeline => {
-                let text = |state: StepState| {
-                    let number = number(state);
-                    (number.to_string(), json!({"text": state.to_string(), "color": colour(state), "index": number}))
-                };
-                let options: serde_json::Map<_, _> = StepState::iter().map(text).collect();
-                defaults["mappings"] = json!([{"type": "value", "options": options}]);
-            }
-            Look::Numbers | Look::Lines | Look::Table => {}
-        }
-        defaults
+        let more = match self.look {
+            Look::Bars => json!({"min": 0, "max": 1}),
+            Look::Timeline => json!({"mappings": [{"type": "value", "options": texts()}]}),
+            Look::Numbers | Look::Lines | Look::Table => json!({}),
+        };
+        with(json!({"unit": self.unit}), more)
     }
 
     fn json(&self, id: usize, (x, y): (u64, u64)) -> Value {
-        let mut panel = json!({
+        let panel = json!({
             "id": id,
             "title": self.title,
             "type": self.look.name(),
@@ -295,13 +289,22 @@ impl Panel {
             "fieldConfig": {"defaults": self.defaults(), "overrides": []},
             "targets": self.targets(),
         });
-        if self.look == Look::Table {
-            // The labels say it all: when it was asked and the 1 are no news.
-            let hidden = json!({"excludeByName": {"Time": true, "Value": true}});
-            panel["transformations"] = json!([{"id": "organize", "options": hidden}]);
+        if self.look != Look::Table {
+            return panel;
         }
-        panel
+        // The labels say it all: when it was asked and the 1 are no news.
+        let hidden = json!({"excludeByName": {"Time": true, "Value": true}});
+        with(panel, json!({"transformations": [{"id": "organize", "options": hidden}]}))
     }
+}
+
+/// The word and the colour of each number of a timeline.
+fn texts() -> serde_json::Map<String, Value> {
+    let text = |state: StepState| {
+        let number = number(state);
+        (number.to_string(), json!({"text": state.to_string(), "color": colour(state), "index": number}))
+    };
+    StepState::iter().map(text).collect()
 }
 
 /// The panels, row by row.
