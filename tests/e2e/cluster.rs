@@ -1,6 +1,8 @@
 //! `hack/cluster` itself, from outside: it comes up after an `up` that was killed, and `down` leaves nothing.
 #![allow(clippy::unwrap_used)]
 
+mod readme;
+
 use std::{
     fs,
     path::{Path, PathBuf},

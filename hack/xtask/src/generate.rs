@@ -10,7 +10,7 @@ mod monitoring;
 pub mod olm;
 mod operator;
 mod rbac;
-mod release;
+pub mod release;
 
 use std::{
     collections::BTreeMap,
@@ -69,6 +69,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     // The one file of which only parts are generated.
     files.insert(README.to_owned(), docs::with_tables(&fs::read_to_string(root.join(README))?)?);
     if args.check { check(&root, &files, &stale) } else { write(&root, &files, &stale) }
+}
+
+/// Writes what `kubectl apply -k` installs, of one release.
+pub fn write_manifests(args: &release::Args) -> anyhow::Result<()> {
+    let releases = args.chain()?;
+    let latest = releases.last().with_context(|| args.nothing())?;
+    args.write(manifests(Some(latest))?)
 }
 
 /// Generated files: path, content.

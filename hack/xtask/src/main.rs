@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod generate;
+mod services;
 
 use std::path::PathBuf;
 
@@ -23,9 +24,13 @@ enum Command {
     /// Show a minor update of a whole cloud, on a real API server with scripted service operators.
     Demo(demo::Args),
     /// Write the OLM bundle of a release.
-    Bundle(generate::olm::Args),
+    Bundle(generate::release::Args),
     /// Write the OLM catalog of the releases.
-    Catalog(generate::olm::Args),
+    Catalog(generate::release::Args),
+    /// Write the manifests that install a release without OLM.
+    Manifests(generate::release::Args),
+    /// Play the service operators that a cloud needs besides this one, on a real cluster.
+    Services(services::Args),
     /// Write the files that follow from the tables, or check them.
     Gen(generate::Args),
 }
@@ -36,6 +41,8 @@ fn main() -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(&args),
         Command::Bundle(args) => generate::olm::write_bundle(&args),
         Command::Catalog(args) => generate::olm::write_catalog(&args),
+        Command::Manifests(args) => generate::write_manifests(&args),
+        Command::Services(args) => services::run(&args),
         Command::Gen(args) => generate::run(&args),
     }
 }

@@ -4,16 +4,11 @@ mod catalog;
 mod crds;
 mod csv;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
 use anyhow::Context;
 use serde_json::{Value, json};
 use testbed::Release;
 
-use super::{Files, HEADER, OPERATOR, RELEASES, below, operator, release, root, yaml};
+use super::{Files, HEADER, OPERATOR, below, operator, release, yaml};
 
 /// The package, in a catalog.
 const PACKAGE: &str = OPERATOR;
@@ -36,60 +31,18 @@ const ANNOTATIONS: &[(&str, &str)] = &[
 /// The runner of the scorecard's own tests.
 const SCORECARD: &str = "quay.io/operator-framework/scorecard-test:v1.39.2";
 
-/// Writes the bundle of every release, and the catalog that has them.
-#[derive(clap::Args, Debug)]
-pub struct Args {
-    /// Where the releases are.
-    #[arg(long, default_value_os_t = root().join(RELEASES))]
-    releases: PathBuf,
-    /// Where the files go: what is there with the same name is overwritten.
-    #[arg(long)]
-    out: PathBuf,
-    /// The version; of a catalog the newest one that it has. Without it, the newest of all.
-    #[arg(long)]
-    version: Option<String>,
-}
-
-impl Args {
-    /// The releases up to the wanted one.
-    fn chain(&self) -> anyhow::Result<Vec<Release>> {
-        let mut releases = release::all(&self.releases)?;
-        if let Some(version) = &self.version {
-            let found = releases.iter().position(|release| release.version == *version);
-            let found = found.with_context(|| format!("{} has no {version}.yaml", self.releases.display()))?;
-            releases.truncate(found + 1);
-        }
-        Ok(releases)
-    }
-}
-
 /// Writes a bundle.
-pub fn write_bundle(args: &Args) -> anyhow::Result<()> {
+pub fn write_bundle(args: &release::Args) -> anyhow::Result<()> {
     let releases = args.chain()?;
     let (latest, older) = releases.split_last().with_context(|| args.nothing())?;
-    write(&args.out, bundle(latest, older.last())?)
+    args.write(bundle(latest, older.last())?)
 }
 
 /// Writes a catalog.
-pub fn write_catalog(args: &Args) -> anyhow::Result<()> {
+pub fn write_catalog(args: &release::Args) -> anyhow::Result<()> {
     let releases = args.chain()?;
     anyhow::ensure!(!releases.is_empty(), args.nothing());
-    write(&args.out, catalog::files(&releases)?)
-}
-
-impl Args {
-    fn nothing(&self) -> String {
-        format!("{} has no release; name another folder with --releases", self.releases.display())
-    }
-}
-
-fn write(out: &Path, files: Files) -> anyhow::Result<()> {
-    for (name, text) in files {
-        let path = out.join(name);
-        fs::create_dir_all(path.parent().unwrap_or(out))?;
-        fs::write(&path, text).with_context(|| path.display().to_string())?;
-    }
-    Ok(())
+    args.write(catalog::files(&releases)?)
 }
 
 /// The files of a bundle that replaces an older one, if there is an older one.

@@ -1,10 +1,57 @@
 //! Reads `manifests/releases/`: the source of truth for versions and their images.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail};
 use api::{image, release};
 use testbed::Release;
+
+use super::{Files, RELEASES, root};
+
+/// Which release is written where.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Where the releases are.
+    #[arg(long, default_value_os_t = root().join(RELEASES))]
+    releases: PathBuf,
+    /// Where the files go: what is there with the same name is overwritten.
+    #[arg(long)]
+    out: PathBuf,
+    /// The version; of a catalog the newest one that it has. Without it, the newest of all.
+    #[arg(long)]
+    version: Option<String>,
+}
+
+impl Args {
+    /// The releases up to the wanted one.
+    pub(super) fn chain(&self) -> anyhow::Result<Vec<Release>> {
+        let mut releases = all(&self.releases)?;
+        if let Some(version) = &self.version {
+            let found = releases.iter().position(|release| release.version == *version);
+            let found = found.with_context(|| format!("{} has no {version}.yaml", self.releases.display()))?;
+            releases.truncate(found + 1);
+        }
+        Ok(releases)
+    }
+
+    /// What is said when there is none.
+    pub(super) fn nothing(&self) -> String {
+        format!("{} has no release; name another folder with --releases", self.releases.display())
+    }
+
+    pub(super) fn write(&self, files: Files) -> anyhow::Result<()> {
+        for (name, text) in files {
+            let path = self.out.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(&self.out))?;
+            fs::write(&path, text).with_context(|| path.display().to_string())?;
+        }
+        Ok(())
+    }
+}
 
 /// The images as the operator's environment: variable and reference, in the order of the table. Two fields may share a
 /// variable; it is there once.
