@@ -40,6 +40,14 @@ pub struct Script {
     pub without: Vec<&'static str>,
 }
 
+impl Script {
+    /// For a real cluster: Keystone is ours, and runs.
+    pub fn beside_keystone(delay: Duration) -> Self {
+        let ours = service::find("keystone").map(|row| row.kind.kind);
+        Self { delay, without: ours.into_iter().collect() }
+    }
+}
+
 impl Default for Script {
     fn default() -> Self {
         Self { delay: Duration::from_millis(50), without: Vec::new() }

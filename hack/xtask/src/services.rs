@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use api::service;
 use kube::Client;
 use serde_json::json;
 use testbed::{Actors, Node, Script, actors::Seen, cluster::setup, fixtures};
@@ -36,8 +35,7 @@ async fn play(args: &Args) -> anyhow::Result<()> {
     setup::install(&client, api::crd::foreign()).await?;
     println!("namespace {namespace}: MariaDB, memcached, Secrets");
     furnish(&node, &client, namespace).await?;
-    let ours = service::find("keystone").map(|row| row.kind.kind).into_iter().collect();
-    let script = Script { delay: Duration::from_millis(args.delay_ms), without: ours };
+    let script = Script::beside_keystone(Duration::from_millis(args.delay_ms));
     let actors = Actors::start(client, namespace, script);
     println!("namespace {namespace}: service operators are played until Ctrl-C");
     let told = async {

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use api::service;
 use kube::{Client, api::DynamicObject};
 use serde_json::Value;
 use testbed::{
@@ -58,11 +57,11 @@ impl Ground {
 
     /// The scripted service operators.
     pub(super) async fn actors(&self, namespace: &str, args: &Args) -> anyhow::Result<Actors> {
-        let without = match self {
-            Self::Scripted(_) => Vec::new(),
-            Self::Real(_) => service::find("keystone").map(|row| row.kind.kind).into_iter().collect(),
+        let script = match self {
+            Self::Scripted(_) => Script { delay: args.delay(), ..Script::default() },
+            Self::Real(_) => Script::beside_keystone(args.delay()),
         };
-        Ok(Actors::start(self.client().await?, namespace, Script { delay: args.delay(), without }))
+        Ok(Actors::start(self.client().await?, namespace, script))
     }
 
     /// The bundle of a version.
