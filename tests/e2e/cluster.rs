@@ -29,14 +29,20 @@ impl Cluster {
     }
 
     fn must(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(output.status.success(), "hack/cluster {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        succeeded(self.command(args))
     }
 
     fn state(&self) -> PathBuf {
         Path::new(&self.must(&["kubeconfig"])).parent().unwrap().to_owned()
     }
+}
+
+/// What a command prints, which has to end well.
+fn succeeded(mut command: Command) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let (out, error) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{command:?}\n{out}\n{error}");
+    out.trim().to_owned()
 }
 
 impl Drop for Cluster {

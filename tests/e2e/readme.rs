@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::Cluster;
+use super::{Cluster, succeeded};
 
 const SECTION: &str = "### From an empty cluster to an updated cloud\n";
 
@@ -27,12 +27,6 @@ impl Cluster {
         command
     }
 
-    fn types(&self, line: &str) {
-        let output = self.line(line).output().unwrap();
-        let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{line}\n{out}\n{error}");
-    }
-
     fn says(&self, kind: &str, name: &str, path: &str) -> String {
         self.must(&["exec", "kubectl", "get", kind, name, "-n", "openstack", &format!("--output=jsonpath={{{path}}}")])
     }
@@ -46,7 +40,7 @@ fn its_commands_lead_from_an_empty_cluster_to_an_updated_cloud() {
     let [first, second] = blocks.as_slice() else { panic!("{blocks:?}") };
     let (stays, first) = first.split_last().unwrap();
     for line in first {
-        cluster.types(line);
+        succeeded(cluster.line(line));
     }
     let mut services = cluster.line(stays).stdout(Stdio::piped()).spawn().unwrap();
     let mut told = BufReader::new(services.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -54,11 +48,11 @@ fn its_commands_lead_from_an_empty_cluster_to_an_updated_cloud() {
 
     let (last, second) = second.split_last().unwrap();
     for line in second {
-        cluster.types(line);
+        succeeded(cluster.line(line));
     }
     assert_eq!(cluster.says("openstackversion", "openstack", ".status.deployedVersion"), "1.0.1");
     assert_eq!(cluster.says("keystone", "keystone", ".status.installedRelease"), "2025.2");
     // That ends the services, too.
-    cluster.types(last);
+    succeeded(cluster.line(last));
     services.wait().unwrap();
 }

@@ -11,7 +11,7 @@ use k8s_openapi::api::{
 use kube::{Api, Resource, api::ListParams};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use testbed::{Node, node, wait};
+use testbed::{Node, fetch, wait};
 
 /// How long anything may take; two cores are shared by all of it.
 pub const SOON: Duration = Duration::from_secs(180);
@@ -34,7 +34,7 @@ where
 }
 
 async fn fetch(url: &str) -> String {
-    let answer = node::send(Request::get(url).body(String::new()).unwrap()).await.unwrap();
+    let answer = fetch::send(Request::get(url).body(String::new()).unwrap()).await.unwrap();
     assert_eq!(answer.status(), 200, "{url}: {}", answer.body());
     answer.into_body().trim().to_owned()
 }
@@ -83,12 +83,12 @@ async fn a_real_keystone_issues_a_token() {
         "scope": {"project": {"name": "admin", "domain": domain}},
     }});
     let request = Request::post(&url).header("Content-Type", "application/json").body(login.to_string()).unwrap();
-    let issued = node::send(request).await.unwrap();
+    let issued = fetch::send(request).await.unwrap();
     assert_eq!(issued.status(), 201, "{}", issued.body());
 
     let token = &issued.headers()["x-subject-token"];
     let request = Request::get(&url).header("X-Auth-Token", token).header("X-Subject-Token", token);
-    let valid = node::send(request.body(String::new()).unwrap()).await.unwrap();
+    let valid = fetch::send(request.body(String::new()).unwrap()).await.unwrap();
     assert_eq!(valid.status(), 200, "{}", valid.body());
     let valid: Value = serde_json::from_str(valid.body()).unwrap();
     assert_eq!(valid.pointer("/token/user/name"), Some(&json!("admin")));

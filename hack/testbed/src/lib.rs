@@ -7,6 +7,7 @@
 //! * [`proxy`]: what is between the operator and the API server: it counts, stops and spoils requests;
 //! * [`prometheus`]: a real Prometheus, which reads the metrics of operators;
 //! * [`load`]: users of a real Keystone, who count what fails;
+//! * [`fetch`]: one request by HTTP;
 //! * [`node`]: a real cluster with a kubelet, which `hack/cluster` starts, seen from a test;
 //! * [`wait`]: watching until something holds, with an error that shows what was there instead;
 //! * [`fixtures`]: control planes, nodesets and deployments.
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 pub mod actors;
 pub mod cluster;
-mod fetch;
+pub mod fetch;
 pub mod fixtures;
 pub mod kubelet;
 pub mod load;

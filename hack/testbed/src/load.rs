@@ -20,7 +20,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::node;
+use crate::fetch;
 
 /// How long a slow request takes to send its body.
 const SLOW: Duration = Duration::from_secs(8);
@@ -64,7 +64,7 @@ impl Api {
             }
         }
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        node::send(request.header("Content-Type", "application/json").body(body)?).await
+        fetch::send(request.header("Content-Type", "application/json").body(body)?).await
     }
 
     /// Issues a token.

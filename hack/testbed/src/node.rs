@@ -9,10 +9,6 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Namespace, PersistentVolumeClaim},
@@ -28,9 +24,6 @@ const BACKING_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// How long a claim may take to be bound.
 const BOUND_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How long a request may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A real cluster. It belongs to whoever started it and lives on.
 #[derive(Clone, Debug)]
@@ -192,17 +185,4 @@ impl Node {
         let events = self.kubectl(["events", "--namespace", namespace]).await;
         format!("{}\n{}", pods.unwrap_or_default(), events.unwrap_or_default())
     }
-}
-
-/// Sends one request over a connection of its own, and reads the whole answer. Names of Services resolve.
-pub async fn send(request: Request<String>) -> anyhow::Result<Response<String>> {
-    let what = format!("{} {}", request.method(), request.uri());
-    let exchange = async {
-        let client = HttpClient::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-        let (head, body) = client.request(request.map(|body| Full::new(body.into()))).await?.into_parts();
-        let body = body.collect().await?.to_bytes();
-        anyhow::Ok(Response::from_parts(head, String::from_utf8(body.to_vec())?))
-    };
-    let answer = tokio::time::timeout(ANSWER_TIMEOUT, exchange).await;
-    answer.with_context(|| format!("{what}: no answer within {ANSWER_TIMEOUT:?}"))?.with_context(|| what)
 }

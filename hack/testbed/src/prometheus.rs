@@ -70,22 +70,20 @@ impl Prometheus {
         Ok(answer.pointer("/data/result").and_then(Value::as_array).context("no result")?.clone())
     }
 
-    /// Asks until every query has had a series, and returns those of each; there is nothing to watch. The error names the
-    /// queries that have had none.
-    pub async fn all_seen(&self, queries: &[String], timeout: Duration) -> anyhow::Result<Vec<Vec<Value>>> {
+    /// Asks until every query has had a series; there is nothing to watch. The error names the queries that have had none.
+    pub async fn all_seen(&self, queries: &[String], timeout: Duration) -> anyhow::Result<()> {
         let start = Instant::now();
         loop {
-            let mut found = Vec::new();
             let mut missing = Vec::new();
             for query in queries {
                 match self.seen(query).await {
-                    Ok(series) if !series.is_empty() => found.push(series),
+                    Ok(series) if !series.is_empty() => {}
                     Ok(_) => missing.push(format!("{query}: nothing")),
                     Err(error) => missing.push(format!("{query}: {error:#}")),
                 }
             }
             if missing.is_empty() {
-                return Ok(found);
+                return Ok(());
             }
             if start.elapsed() > timeout {
                 bail!("after {timeout:?}: {}\n{}", missing.join("\n"), self.process.log_tail(10));

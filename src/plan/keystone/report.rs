@@ -208,8 +208,7 @@ fn available(scene: &Scene<'_>, course: &Course, status: &KeystoneStatus) -> Ver
     if offline && stopped {
         return Verdict::no(Severity::Info, Reason::Requested, "stopped, as spec.upgrade.strategy Offline asks for");
     }
-    let first = matches!(scene.target.course, target::Course::Install { .. });
-    if first || server::serving(scene) == server::Serving::Nothing {
+    if matches!(scene.target.course, target::Course::Idle | target::Course::Install { .. }) {
         return Verdict::no(Severity::Info, Reason::Requested, "no pod serves yet; Ready says what that waits for");
     }
     let text = format!(

@@ -41,9 +41,10 @@ async fn timeline(prometheus: &Prometheus, panels: &[Value], step: StepName) -> 
     let series = prometheus.seen(&queries(panel)[target.unwrap()]).await.unwrap();
     assert_eq!(series.len(), 1, "one row for each cloud: {series:?}");
     let words = &panel["fieldConfig"]["defaults"]["mappings"][0]["options"];
-    let mut shown: Vec<_> = values(&series[0]).iter().map(|value| words[value]["text"].to_string()).collect();
+    let word = |value: &&str| words[*value]["text"].as_str().unwrap().to_owned();
+    let mut shown: Vec<_> = values(&series[0]).iter().map(word).collect();
     shown.dedup();
-    shown.iter().map(|word| word.trim_matches('"').to_owned()).collect()
+    shown
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
