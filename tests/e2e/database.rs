@@ -13,6 +13,7 @@ use crate::scene::Scene;
 
 const PASSWORD: &str = "keystone-p@ss/word%1";
 const WRONG: &str = "not the password";
+const ANOTHER: &str = "an0ther p@ss/word%2";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the real cluster: hack/test --e2e"]
@@ -66,16 +67,34 @@ async fn a_wrong_password_a_held_table_and_a_lost_database_are_explained_and_hea
     password(&scene, WRONG).await;
     let message = scene.says("Degraded", Status::True, "spec.database.secretRef").await;
     assert!(message.contains("Pod/") && message.contains("(1045,"), "long before the deadline: {message}");
-    // It is started again, with what the Secret has then.
-    password(&scene, PASSWORD).await;
+    // It is started again, with what the Secret has then: without a database nobody refuses it, and it stays up.
     scene.databases(0).await;
     let message = scene.says("Available", Status::False, "Deployment/keystone").await;
     assert!(message.contains("spec.database"), "{message}");
+    scene.all_started().await;
+    password(&scene, PASSWORD).await;
     scene.databases(1).await;
     scene.installed("2026.1").await;
     assert_ne!(scene.schema().await, before);
     scene.identity().validate(&old).await.unwrap();
+
+    another_password_starts_no_pod_again(&scene).await;
+    scene.identity().validate(&old).await.unwrap();
     scene.end().await;
+}
+
+async fn another_password_starts_no_pod_again(scene: &Scene) {
+    let starts = "jsonpath={range .items[*]}{.metadata.name} {.status.containerStatuses[0].restartCount}{\"\\n\"}{end}";
+    let pods = ["get", "pods", "--selector=app.kubernetes.io/component=api", "--output", starts];
+    let before = scene.kubectl(&pods).await;
+    scene.sql(&format!("alter user keystone identified by \"{ANOTHER}\"")).await;
+    // Whoever is connected stays so.
+    scene.databases(0).await;
+    scene.databases(1).await;
+    scene.says("Available", Status::False, "Deployment/keystone").await;
+    password(scene, ANOTHER).await;
+    scene.says("Available", Status::True, "2 pods serve").await;
+    assert_eq!(scene.kubectl(&pods).await, before);
 }
 
 /// The password in the Secret; the database keeps its own.

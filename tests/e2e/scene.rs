@@ -225,6 +225,13 @@ impl Scene {
         pods.items.iter().map(ResourceExt::name_any).collect()
     }
 
+    /// Waits until the container of each pod that serves has begun, whether it is ready or not.
+    pub async fn all_started(&self) {
+        let started = "--for=jsonpath={.status.containerStatuses[0].started}=true";
+        let pods = "--selector=app.kubernetes.io/component=api";
+        self.kubectl(&["wait", "pod", pods, started, "--timeout=120s"]).await;
+    }
+
     /// Runs a script as an administrator would who works in this namespace.
     pub async fn script(&self, script: &str) {
         let folder = self.node.dir().join("volumes").join(format!("{}-desk", self.namespace));

@@ -22,6 +22,7 @@ pub(super) const CREDENTIAL_KEYS: &str = "/etc/keystone/credential-keys";
 /// The files that serve: they are in the pod template, so that a change of one rolls the pods.
 const SERVE: &[(&str, &str)] = &[
     ("cachemiss.py", include_str!("scripts/cachemiss.py")),
+    ("dbpassword.py", include_str!("scripts/dbpassword.py")),
     ("keyproof.py", include_str!("scripts/keyproof.py")),
     ("launch.py", include_str!("scripts/launch.py")),
     ("probe.py", include_str!("scripts/probe.py")),

@@ -80,6 +80,9 @@ fn deployment(scene: &Scene<'_>, spec: &KeystoneSpec, place: &Place, replicas: i
 }
 
 fn pod_spec(scene: &Scene<'_>, spec: &KeystoneSpec, place: &Place) -> Value {
+    let (password, password_mount) = pod::password(scene, spec);
+    let mut volumes = pod::volumes(scene, spec, &config::name(scene, spec, place));
+    volumes.push(password);
     let mut pod = json!({
         "automountServiceAccountToken": false,
         // Their variables begin with the names of Services: one of them could look like an option of Keystone.
@@ -87,8 +90,8 @@ fn pod_spec(scene: &Scene<'_>, spec: &KeystoneSpec, place: &Place) -> Value {
         "securityContext": pod::pod_security(),
         "terminationGracePeriodSeconds": grace(spec),
         "topologySpreadConstraints": spread(scene, spec),
-        "volumes": pod::volumes(scene, spec, &config::name(scene, spec, place)),
-        "containers": [container(scene, spec, place)],
+        "volumes": volumes,
+        "containers": [container(scene, spec, place, password_mount)],
     });
     let optional = [
         ("nodeSelector", json!(spec.node_selector), spec.node_selector.is_empty()),
@@ -129,7 +132,9 @@ fn spread(scene: &Scene<'_>, spec: &KeystoneSpec) -> Value {
     json!([by("topology.kubernetes.io/zone"), by("kubernetes.io/hostname")])
 }
 
-fn container(scene: &Scene<'_>, spec: &KeystoneSpec, place: &Place) -> Value {
+fn container(scene: &Scene<'_>, spec: &KeystoneSpec, place: &Place, password: Value) -> Value {
+    let mut mounts = pod::mounts(spec);
+    mounts.push(password);
     let mut container = json!({
         "name": "keystone",
         "image": place.image,
@@ -138,7 +143,7 @@ fn container(scene: &Scene<'_>, spec: &KeystoneSpec, place: &Place) -> Value {
         "args": server_command(spec),
         "env": pod::database_env(scene, spec),
         "ports": [{"name": "api", "containerPort": PORT, "protocol": "TCP"}],
-        "volumeMounts": pod::mounts(spec),
+        "volumeMounts": mounts,
         "securityContext": pod::container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         // The server may take long to start on a busy node; then each probe has its own task.

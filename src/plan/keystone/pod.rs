@@ -137,6 +137,18 @@ pub(super) fn mounts(spec: &KeystoneSpec) -> Vec<Value> {
     mounts
 }
 
+/// The volume with the database's password as it is now, and where it is mounted: for what outlives a change of it. It may
+/// be absent, because the variable may not: that is the one whose absence is told.
+pub(super) fn password(scene: &Scene<'_>, spec: &KeystoneSpec) -> (Value, Value) {
+    const VOLUME: &str = "database-password";
+    let (secret, key) = database_secret(scene, spec);
+    let items = json!([{"key": key, "path": "password"}]);
+    (
+        json!({"name": VOLUME, "secret": {"secretName": secret, "items": items, "defaultMode": GROUP_READS, "optional": true}}),
+        json!({"name": VOLUME, "mountPath": "/etc/keystone-database", "readOnly": true}),
+    )
+}
+
 /// What a pod may.
 pub(super) fn pod_security() -> Value {
     json!({

@@ -11,6 +11,7 @@ from keystone.common.rbac_enforcer.enforcer import RBACEnforcer
 from keystone.server.wsgi import initialize_public_application
 
 sys.path.insert(0, "/opt/keystone-operator")
+import dbpassword  # noqa: E402, F401
 import keyproof  # noqa: E402
 
 serve = initialize_public_application()
