@@ -1,5 +1,5 @@
 //! `hack/cluster` itself, from outside: it comes up after an `up` that was killed, and `down` leaves nothing.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod readme;
 

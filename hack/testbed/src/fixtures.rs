@@ -163,8 +163,7 @@ fn nested(path: &str, value: Value) -> Value {
     path.rsplit('.').filter(|field| !field.is_empty()).fold(value, |value, field| json!({field: value}))
 }
 
-/// Merges maps; anything else is replaced.
-/// Adds fields to an object; what is there already gets the new value.
+/// Adds fields to an object, and to the objects in it; what is there already gets the new value.
 pub fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {

@@ -18,6 +18,11 @@ pub(crate) async fn metrics() -> anyhow::Result<PathBuf> {
     directory(&["metrics"]).await
 }
 
+/// The directory of Perses.
+pub(crate) async fn perses() -> anyhow::Result<PathBuf> {
+    directory(&["perses"]).await
+}
+
 async fn directory(set: &[&str]) -> anyhow::Result<PathBuf> {
     let script = crate::root().join("hack/parts/build");
     let output =

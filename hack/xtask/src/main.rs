@@ -1,6 +1,7 @@
 //! Developer commands: `cargo xtask --help`.
 
 mod bench;
+mod dashboard;
 mod demo;
 mod generate;
 mod services;
@@ -31,6 +32,8 @@ enum Command {
     Manifests(generate::release::Args),
     /// Play the service operators that a cloud needs besides this one, on a real cluster.
     Services(services::Args),
+    /// Show the dashboard of a real cluster in a browser.
+    Dashboard(dashboard::Args),
     /// Write the files that follow from the tables, or check them.
     Gen(generate::Args),
 }
@@ -43,6 +46,7 @@ fn main() -> anyhow::Result<()> {
         Command::Catalog(args) => generate::olm::write_catalog(&args),
         Command::Manifests(args) => generate::write_manifests(&args),
         Command::Services(args) => services::run(&args),
+        Command::Dashboard(args) => dashboard::run(&args),
         Command::Gen(args) => generate::run(&args),
     }
 }

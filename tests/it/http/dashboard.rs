@@ -1,20 +1,15 @@
 //! What the dashboard shows, asked of a real Prometheus.
 
-use std::fs;
-
 use api::{step::StepName, version::StepState};
 use serde_json::{Value, json};
-use testbed::Prometheus;
+use testbed::{Prometheus, perses};
 
 use super::{keystone_upgrade, update_with_an_error};
 use crate::support::SOON;
 
 /// The panels of the dashboard.
 fn panels() -> Vec<Value> {
-    let text = fs::read_to_string(testbed::root().join("manifests/monitoring/dashboard.yaml")).unwrap();
-    let config_map: Value = serde_yaml::from_str(&text).unwrap();
-    let dashboard = config_map["data"]["openstack-releases.json"].as_str().unwrap();
-    serde_json::from_str::<Value>(dashboard).unwrap()["panels"].as_array().unwrap().clone()
+    perses::dashboard().unwrap()["panels"].as_array().unwrap().clone()
 }
 
 /// The queries of a panel, with every namespace chosen.

@@ -7,11 +7,16 @@ mod dashboard;
 use openstack_release_operator::metrics;
 use serde_json::{Value, json};
 
-use super::{Files, NAMESPACE, OPERATOR, yaml};
+use super::{Files, NAMESPACE, OPERATOR, with, yaml};
 use alerts::{ALERTS, Alert};
 
 /// What `promtool test rules` runs.
 const TESTS: &str = "tests/monitoring/rules.yaml";
+
+/// How often metrics are read.
+const INTERVAL: &str = "30s";
+/// The port's name.
+const PORT: &str = "http";
 
 const ABOUT: &str = "`kubectl apply -k manifests/monitoring`, where the CRDs of the Prometheus operator are installed.";
 
@@ -30,6 +35,10 @@ pub(super) fn files() -> anyhow::Result<Files> {
             "monitoring/rules.yaml".to_owned(),
             yaml("The rules alone, for a Prometheus without its operator.", &[groups])?,
         ),
+        (
+            "monitoring/scrape.yaml".to_owned(),
+            yaml("What a Prometheus without its operator reads: a file of `scrape_config_files`.", &[scrape()])?,
+        ),
         ("monitoring/prometheusrule.yaml".to_owned(), yaml("", &[rule])?),
         ("monitoring/servicemonitor.yaml".to_owned(), yaml("", &[service_monitor()])?),
         (
@@ -37,6 +46,22 @@ pub(super) fn files() -> anyhow::Result<Files> {
             yaml("Grafana's sidecar finds it by its label.", &[dashboard::config_map()?])?,
         ),
     ]))
+}
+
+/// Each pod behind the Service, by its name: the Service itself answers with one of them.
+fn scrape() -> Value {
+    let label = |source: &str, more: Value| with(json!({"source_labels": [source]}), more);
+    json!({"scrape_configs": [{
+        "job_name": OPERATOR,
+        "scrape_interval": INTERVAL,
+        "honor_labels": true,
+        "kubernetes_sd_configs": [{"role": "endpointslice", "namespaces": {"names": [NAMESPACE]}}],
+        "relabel_configs": [
+            label("__meta_kubernetes_service_label_app_kubernetes_io_name", json!({"action": "keep", "regex": OPERATOR})),
+            label("__meta_kubernetes_endpointslice_port_name", json!({"action": "keep", "regex": PORT})),
+            label("__meta_kubernetes_pod_name", json!({"target_label": "pod"})),
+        ],
+    }]})
 }
 
 /// The tests of the rules.
@@ -58,7 +83,7 @@ fn service_monitor() -> Value {
     let spec = json!({
         "selector": {"matchLabels": {"app.kubernetes.io/name": OPERATOR}},
         // The namespace of a metric is that of its object.
-        "endpoints": [{"port": "http", "path": "/metrics", "interval": "30s", "honorLabels": true}],
+        "endpoints": [{"port": PORT, "path": "/metrics", "interval": INTERVAL, "honorLabels": true}],
     });
     object("monitoring.coreos.com/v1", "ServiceMonitor", &spec)
 }

@@ -23,9 +23,7 @@ struct Panel {
 /// How a panel looks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Look {
-    /// One number for each series.
-    Numbers,
-    /// One bar from 0 to 1 for each series.
+    /// One bar from 0 to 1 for each series, with its name.
     Bars,
     /// Lines over time.
     Lines,
@@ -39,17 +37,16 @@ impl Look {
     /// Grafana's name of it.
     fn name(self) -> &'static str {
         match self {
-            Self::Numbers => "stat",
             Self::Bars => "bargauge",
             Self::Lines => "timeseries",
             Self::Table => "table",
-            Self::Timeline => "state-timeline",
+            Self::Timeline => "status-history",
         }
     }
 
     /// Whether it shows what is now. Asked over time, what is over would still stand there with its last value.
     fn is_instant(self) -> bool {
-        matches!(self, Self::Numbers | Self::Bars | Self::Table)
+        matches!(self, Self::Bars | Self::Table)
     }
 
     fn width(self) -> u64 {
@@ -67,11 +64,11 @@ enum Shows {
 
 const PANELS: &[Panel] = &[
     Panel {
-        title: "Clouds by state",
-        look: Look::Numbers,
+        title: "Clouds",
+        look: Look::Table,
         shows: Shows::Query(
-            "count by (state) (max by (namespace, name, state) (openstack_release_version_state{namespace=~\"$namespace\"}))",
-            "{{state}}",
+            "max by (namespace, name, state) (openstack_release_version_state{namespace=~\"$namespace\"})",
+            "",
         ),
         unit: "short",
     },
@@ -274,7 +271,7 @@ impl Panel {
         let more = match self.look {
             Look::Bars => json!({"min": 0, "max": 1}),
             Look::Timeline => json!({"mappings": [{"type": "value", "options": texts()}]}),
-            Look::Numbers | Look::Lines | Look::Table => json!({}),
+            Look::Lines | Look::Table => json!({}),
         };
         with(json!({"unit": self.unit}), more)
     }
