@@ -2,7 +2,7 @@
 //!
 //! OLM, the catalogs, the bundles and the operator are real; the service operators are scripted.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use api::{crd, service};
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
@@ -11,6 +11,7 @@ use kube::{
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
     core::GroupVersionKind,
 };
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use testbed::{Actors, Node, Script, actors, cluster::setup, fixtures, wait};
 use tokio::process::Command;
@@ -64,34 +65,20 @@ impl Scene {
         self.node.digest(&format!("localhost/{PACKAGE}-catalog:{version}")).unwrap()
     }
 
-    /// What an administrator applies; see README.md.
+    /// What an administrator applies, in the namespaces of this test.
     async fn subscribe(&self) {
-        let object = |kind: &str, version: &str, spec: Value| {
-            json!({
-                "apiVersion": format!("operators.coreos.com/{version}"),
-                "kind": kind,
-                "metadata": {"name": PACKAGE, "namespace": self.home},
-                "spec": spec,
-            })
-        };
-        let catalog = json!({
-            "sourceType": "grpc",
-            "image": self.catalog("1.0.0"),
-            "grpcPodConfig": {"securityContextConfig": "restricted"},
-        });
+        let text = fs::read_to_string(testbed::root().join("hack/node/subscription.yaml")).unwrap();
+        let text = text.replace("@CATALOG@", &self.catalog("1.0.0")).replace("openstack-operators", &self.home);
         // Other tests have operators of their own for what is theirs.
         let env = [("WATCH_NAMESPACE", self.cloud.as_str()), ("CONTROLLERS", "release")];
-        let subscription = json!({
-            "name": PACKAGE,
-            "channel": "stable",
-            "source": PACKAGE,
-            "sourceNamespace": self.home,
-            "installPlanApproval": "Automatic",
-            "config": {"env": env.map(|(name, value)| json!({"name": name, "value": value}))},
-        });
-        self.apply(object("OperatorGroup", "v1", json!({}))).await;
-        self.apply(object("CatalogSource", "v1alpha1", catalog)).await;
-        self.apply(object("Subscription", "v1alpha1", subscription)).await;
+        for document in serde_yaml::Deserializer::from_str(&text) {
+            let mut object = Value::deserialize(document).unwrap();
+            if object["kind"] == "Subscription" {
+                object["spec"]["config"] =
+                    json!({"env": env.map(|(name, value)| json!({"name": name, "value": value}))});
+            }
+            self.apply(object).await;
+        }
     }
 
     /// Waits until OLM has installed that version of the operator: all of its pods are ready.
