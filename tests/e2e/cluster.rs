@@ -97,7 +97,7 @@ fn an_up_that_is_killed_does_no_harm_and_down_leaves_nothing() {
 
     cluster.must(&["down"]);
     guest.wait().unwrap();
-    assert!(!state.exists());
+    assert!(!state.exists() && !state.with_extension("lock").exists());
     assert_eq!(processes(&state), Vec::<String>::new());
     assert_eq!(cgroups(&cluster.0), Vec::<PathBuf>::new());
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
