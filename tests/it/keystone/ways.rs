@@ -63,11 +63,11 @@ async fn an_illegal_way_is_refused_by_the_operator_itself(
     #[case] reason: &str,
     #[case] text: &str,
 ) {
-    let scene = Scene::with_keystone("ks-refuse", json!({})).await;
+    let mut scene = Scene::with_keystone("ks-refuse", json!({})).await;
     // As if the image had been changed before there was a policy.
     let installed_before = json!({"installedRelease": installed, "installedImage": image(installed)});
     let other = if installed == "2024.1" { "2025.2" } else { OLD_TAG };
-    scene.upgrade_paused(other, installed_before).await;
+    scene.upgrade_unseen(other, installed_before).await;
     let condition = scene.says("TargetReleaseValid", Status::False, &[text]).await;
     assert_eq!(condition.reason.to_string(), reason);
     assert!(scene.event(reason).await.contains(text));
@@ -143,12 +143,14 @@ async fn a_newer_build_takes_over_in_every_step() {
 
 impl Scene {
     /// Writes a status and an image while nobody looks: what is installed is another release than the operator knows.
-    async fn upgrade_paused(&self, tag: &str, status: Value) {
+    async fn upgrade_unseen(&mut self, tag: &str, status: Value) {
+        self.operator.kill().await.unwrap();
         let params = PatchParams::default();
         let unset = json!({"status": {"installedRelease": null, "installedImage": null}});
         self.keystones().patch_status(NAME, &params, &Patch::Merge(unset)).await.unwrap();
         let image = json!({"spec": {"image": {"repository": REPOSITORY, "tag": tag}}});
         self.keystones().patch(NAME, &params, &Patch::Merge(image)).await.unwrap();
         self.keystones().patch_status(NAME, &params, &Patch::Merge(json!({"status": status}))).await.unwrap();
+        self.operator.restart().await.unwrap();
     }
 }
