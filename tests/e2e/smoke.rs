@@ -33,12 +33,6 @@ where
     }
 }
 
-async fn fetch(url: &str) -> String {
-    let answer = fetch::send(Request::get(url).body(String::new()).unwrap()).await.unwrap();
-    assert_eq!(answer.status(), 200, "{url}: {}", answer.body());
-    answer.into_body().trim().to_owned()
-}
-
 #[tokio::test]
 #[ignore = "needs the real cluster: hack/test --e2e"]
 async fn pods_services_and_names() {
@@ -59,8 +53,9 @@ async fn pods_services_and_names() {
     for host in
         [address, format!("web.{namespace}.svc"), pods.items[0].status.clone().unwrap().pod_ip.unwrap() + ":8080"]
     {
-        let answer = fetch(&format!("http://{host}/")).await;
-        assert!(names.contains(&answer.as_str()), "{host} is answered by {answer}, not by one of {names:?}");
+        let (code, answer) = fetch::get(&format!("http://{host}/")).await.unwrap();
+        assert_eq!(code, 200, "{host}: {answer}");
+        assert!(names.contains(&answer.trim()), "{host} is answered by {answer}, not by one of {names:?}");
     }
     let user = node.kubectl(["exec", "--namespace", &namespace, "deployment/web", "--", "id", "-u"]).await.unwrap();
     assert_eq!(user.trim(), "65534");

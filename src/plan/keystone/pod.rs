@@ -105,24 +105,22 @@ pub(super) fn database_env(scene: &Scene<'_>, spec: &KeystoneSpec) -> Vec<Value>
 /// The volumes of configuration and keys. Keys are mounted whole, so that new ones are seen, and never optional:
 /// without keys Keystone would encrypt with a key that everybody knows.
 pub(super) fn volumes(scene: &Scene<'_>, spec: &KeystoneSpec, config: &str) -> Vec<Value> {
-    let secret = |volume: &str, name: &str| json!({"name": volume, "secret": {"secretName": name, "defaultMode": GROUP_READS, "optional": false}});
     let mut volumes = vec![
         json!({"name": "config", "configMap": {"name": config, "defaultMode": GROUP_READS}}),
-        secret(FERNET, &fernet_secret(scene.world)),
-        secret(CREDENTIAL, &credential_secret(scene.world)),
+        secret(FERNET, &fernet_secret(scene.world), false),
+        secret(CREDENTIAL, &credential_secret(scene.world), false),
         json!({"name": "tmp", "emptyDir": {}}),
         // The password is in there: never on a disk.
         json!({"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}),
     ];
     if let Some(tls) = &spec.database.tls {
-        volumes.push(secret("database-ca", &tls.ca_secret_ref.name));
+        volumes.push(secret("database-ca", &tls.ca_secret_ref.name, false));
     }
     volumes
 }
 
 /// Where they are mounted. The configuration never changes, so it may be mounted as a single file, beside the keys.
 pub(super) fn mounts(spec: &KeystoneSpec) -> Vec<Value> {
-    let mount = |name: &str, path: &str| json!({"name": name, "mountPath": path, "readOnly": true});
     let mut mounts = vec![
         json!({"name": "config", "mountPath": config::PATH, "subPath": "keystone.conf", "readOnly": true}),
         mount("config", FILES),
@@ -141,12 +139,20 @@ pub(super) fn mounts(spec: &KeystoneSpec) -> Vec<Value> {
 /// be absent, because the variable may not: that is the one whose absence is told.
 pub(super) fn password(scene: &Scene<'_>, spec: &KeystoneSpec) -> (Value, Value) {
     const VOLUME: &str = "database-password";
-    let (secret, key) = database_secret(scene, spec);
-    let items = json!([{"key": key, "path": "password"}]);
-    (
-        json!({"name": VOLUME, "secret": {"secretName": secret, "items": items, "defaultMode": GROUP_READS, "optional": true}}),
-        json!({"name": VOLUME, "mountPath": "/etc/keystone-database", "readOnly": true}),
-    )
+    let (name, key) = database_secret(scene, spec);
+    let mut volume = secret(VOLUME, &name, true);
+    json::set(&mut volume, &json::keys("secret.items"), json!([{"key": key, "path": "password"}]));
+    (volume, mount(VOLUME, "/etc/keystone-database"))
+}
+
+/// A volume with a Secret's keys as files.
+fn secret(volume: &str, name: &str, optional: bool) -> Value {
+    json!({"name": volume, "secret": {"secretName": name, "defaultMode": GROUP_READS, "optional": optional}})
+}
+
+/// Where a volume that nobody writes to is mounted.
+fn mount(volume: &str, path: &str) -> Value {
+    json!({"name": volume, "mountPath": path, "readOnly": true})
 }
 
 /// What a pod may.

@@ -24,9 +24,10 @@ def current():
 @event.listens_for(Engine, "do_connect")
 def connect(dialect, _record, positional, named):
     """The connection. The file may be older than what the pod began with: then that one is right."""
+    newer = current()
     try:
-        return dialect.connect(*positional, **{**named, **current()})
+        return dialect.connect(*positional, **{**named, **newer})
     except pymysql.err.OperationalError as error:
-        if error.args[0] != REFUSED or not current():
+        if error.args[0] != REFUSED or not newer:
             raise
         return dialect.connect(*positional, **named)
