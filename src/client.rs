@@ -37,6 +37,11 @@ impl Deadlines {
         self.call * 2
     }
 
+    /// How long a connection may say nothing at all.
+    pub(crate) fn silence(self) -> Duration {
+        self.watch + SILENCE_MARGIN
+    }
+
     /// Sets those of this process; only the first call before any use has an effect.
     pub fn set(self) {
         let _ = DEADLINES.set(self);
@@ -59,7 +64,7 @@ pub fn connect_with(mut config: Config) -> anyhow::Result<Client> {
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
     // A list has no other deadline: without this one, an answer that never comes would blind the operator for ever.
-    config.read_timeout = Some(Deadlines::get().watch + SILENCE_MARGIN);
+    config.read_timeout = Some(Deadlines::get().silence());
     config.reset_reader_on_write = true;
     Client::try_from(config).context("the client cannot be built from the kubeconfig")
 }

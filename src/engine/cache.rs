@@ -107,7 +107,8 @@ impl Cache {
         })
     }
 
-    /// Notes the state of a kind; tells whether it is news. A kind that becomes absent loses its objects.
+    /// Notes the state of a kind; tells whether it is news. A kind that is absent has no objects, and no
+    /// watch that could fail.
     pub(super) fn mark(&self, kind: Kind, seen: Seen) -> bool {
         self.write(|kinds| {
             let cache = kinds.entry(kind).or_default();
@@ -118,6 +119,7 @@ impl Cache {
             if seen == Seen::Absent {
                 cache.namespaces.clear();
                 cache.ours.clear();
+                cache.failing = None;
             }
             let news = cache.seen != seen;
             cache.seen = seen;

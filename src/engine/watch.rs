@@ -3,7 +3,6 @@
 use std::{collections::HashMap, time::Duration};
 
 use api::{DynamicObject, service::Kind};
-use futures::{StreamExt, TryStreamExt, pin_mut};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, Client,
@@ -11,6 +10,10 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use tokio::{sync::mpsc, task::JoinHandle};
+
+mod retried;
+
+use retried::Retried;
 
 use super::{
     Watched,
@@ -31,12 +34,22 @@ pub(super) struct Watches {
     touched: Touched,
     scope: Option<String>,
     metrics: Engine,
+    unknown: Unknown,
     running: HashMap<Kind, JoinHandle<()>>,
+}
+
+/// What a kind is that the API server does not know, as far as its own list of CRDs cannot be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unknown {
+    /// It cannot be read: what is decided must not depend on an answer that may come from somewhere else.
+    Unreadable,
+    /// It is not installed: good enough for who only looks, and may not see CRDs.
+    Absent,
 }
 
 impl Watches {
     pub(super) fn new(client: Client, cache: Cache, touched: Touched, scope: Option<String>, metrics: Engine) -> Self {
-        Self { client, cache, touched, scope, metrics, running: HashMap::new() }
+        Self { client, cache, touched, scope, metrics, unknown: Unknown::Unreadable, running: HashMap::new() }
     }
 
     /// Follows the CRDs and keeps exactly the watches of the installed kinds running.
@@ -47,14 +60,14 @@ impl Watches {
             self.start(builtin);
         }
         let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(self.client.clone());
-        let events = watcher(api, config()).default_backoff();
-        pin_mut!(events);
-        let mut listed: Vec<String> = Vec::new();
+        let mut events = Retried::new(watcher(api, config()));
+        let (mut listed, mut known) = (Vec::<String>::new(), false);
         while let Some(event) = events.next().await {
             match event {
                 Ok(watcher::Event::Init) => listed.clear(),
                 Ok(watcher::Event::InitApply(crd)) => listed.extend(crd.metadata.name),
                 Ok(watcher::Event::InitDone) => {
+                    known = true;
                     for (name, kind) in &by_crd {
                         if listed.contains(name) { self.start(kind) } else { self.stop(kind.kind) }
                     }
@@ -69,17 +82,16 @@ impl Watches {
                         self.stop(kind.kind);
                     }
                 }
-                Err(error) => self.without_crds(&by_crd, &error),
+                Err(error) => {
+                    tracing::warn!(%error, "CustomResourceDefinitions cannot be watched");
+                    self.metrics.watch_failed("CustomResourceDefinition");
+                    // Without the right to see them every kind is tried: better than knowing nothing. Once they were
+                    // seen, it is known which ones are there.
+                    if !known {
+                        by_crd.values().for_each(|kind| self.start(kind));
+                    }
+                }
             }
-        }
-    }
-
-    /// Without the right to see CRDs every kind is tried: better than knowing nothing.
-    fn without_crds(&mut self, by_crd: &HashMap<String, Watched>, error: &watcher::Error) {
-        self.metrics.watch_failed("CustomResourceDefinition");
-        tracing::warn!(%error, "CustomResourceDefinitions cannot be watched; trying every kind");
-        for kind in by_crd.values() {
-            self.start(kind);
         }
     }
 
@@ -97,6 +109,8 @@ impl Watches {
             cache: self.cache.clone(),
             touched: self.touched.clone(),
             metrics: self.metrics.clone(),
+            unknown: self.unknown,
+            told: None,
         };
         self.running.insert(watched.kind, tokio::spawn(follow(api, config, seen)));
     }
@@ -142,6 +156,9 @@ struct Seeing {
     cache: Cache,
     touched: Touched,
     metrics: Engine,
+    unknown: Unknown,
+    /// How the watch has failed for so long that it was told.
+    told: Option<String>,
 }
 
 impl Seeing {
@@ -167,44 +184,60 @@ impl Seeing {
         }
     }
 
-    fn works(&self) {
+    fn works(&mut self) {
+        self.told = None;
         if self.cache.works(self.kind) {
             self.tell(None);
         }
     }
 
-    fn fails(&self, error: &watcher::Error) {
+    fn fails(&mut self, error: &watcher::Error) {
+        if self.unknown == Unknown::Absent && is_unknown(error) {
+            if self.cache.mark(self.kind, Seen::Absent) {
+                self.tell(None);
+            }
+            return;
+        }
         tracing::warn!(kind = self.kind.kind, %error, "watch failed; trying again");
         self.metrics.watch_failed(self.kind.kind);
         self.cache.fails(self.kind, error.to_string());
         let news = self.cache.mark(self.kind, Seen::Unreadable(error.to_string()));
-        if news || self.cache.failing(&self.kind, Deadlines::get().stale()).is_some() {
+        let stale = self.cache.failing(&self.kind, Deadlines::get().stale());
+        // Every cloud is looked at for it: once, not with each try.
+        if news || stale != self.told {
+            self.told = stale;
             self.tell(None);
         }
     }
 }
 
-async fn follow(api: Api<DynamicObject>, config: watcher::Config, seeing: Seeing) {
-    let events = watcher(api, config).default_backoff().modify(slim);
-    pin_mut!(events);
+/// Whether the API server says that there is no such kind.
+fn is_unknown(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
+}
+
+async fn follow(api: Api<DynamicObject>, config: watcher::Config, mut seeing: Seeing) {
+    let mut events = Retried::new(watcher(api, config).modify(slim));
     let mut failing = false;
     loop {
-        // A watch that works again says nothing before something happens: its silence has to be heard.
-        let patience = if failing { RECOVERED } else { Duration::MAX };
-        match tokio::time::timeout(patience, events.try_next()).await {
+        // A watch that works again says nothing before something happens: its silence has to be heard. A try that is
+        // not answered is silent, too, until it ends.
+        let patience = if failing { events.pause() + Deadlines::get().silence() + SURE } else { Duration::MAX };
+        match tokio::time::timeout(patience, events.next()).await {
             Err(_) => {
                 failing = false;
+                events.works();
                 seeing.works();
             }
-            Ok(Ok(Some(event))) => {
-                if !matches!(event, watcher::Event::Init) {
+            Ok(Some(Ok(event))) => {
+                if !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_)) {
                     failing = false;
                     seeing.works();
                 }
                 seeing.takes(event);
             }
-            Ok(Ok(None)) => return,
-            Ok(Err(error)) => {
+            Ok(None) => return,
+            Ok(Some(Err(error))) => {
                 failing = true;
                 seeing.fails(&error);
             }
@@ -212,8 +245,8 @@ async fn follow(api: Api<DynamicObject>, config: watcher::Config, seeing: Seeing
     }
 }
 
-/// A watch that has not failed for this long works: more than the longest pause between two tries.
-const RECOVERED: Duration = Duration::from_secs(45);
+/// What is added to the longest silence of a connection, to be sure that it is over.
+const SURE: Duration = Duration::from_secs(1);
 
 /// Drops what nobody reads and what takes most of the memory.
 pub(super) fn slim(object: &mut DynamicObject) {
@@ -280,8 +313,9 @@ impl Observed {
     pub(crate) fn new(client: Client, watched: Vec<Watched>, scope: Option<String>) -> Self {
         let cache = Cache::default();
         let (touched, changes) = mpsc::unbounded_channel();
-        let watching =
-            tokio::spawn(Watches::new(client, cache.clone(), touched, scope, Engine::default()).run(watched));
+        let mut watches = Watches::new(client, cache.clone(), touched, scope, Engine::default());
+        watches.unknown = Unknown::Absent;
+        let watching = tokio::spawn(watches.run(watched));
         Self { cache, changes, watching }
     }
 

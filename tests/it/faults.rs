@@ -127,7 +127,7 @@ async fn a_kind_that_may_not_be_read_is_named_and_heals() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kind_that_can_no_longer_be_read_is_named_and_heals() {
-    let mut scene = scene("blinded", &[("CALL_DEADLINE_SECONDS", "1")]).await;
+    let mut scene = scene("blinded", &[("CALL_DEADLINE_SECONDS", "1"), ("WATCH_SECONDS", "5")]).await;
     let rule = scene.proxy.add(Rule::answer(403).verbs(&["list", "watch"]).resource("glances"));
     scene.proxy.disturb(Disturbance::Cut);
     let condition = scene.cloud.refused("KindsWatched", &["kind Glance cannot be watched", "RBAC"]).await;

@@ -1,27 +1,38 @@
 //! Kinds that are installed later, and go away again.
 
+use std::time::Duration;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, ResourceExt, api::DeleteParams};
 use serde_json::json;
-use testbed::{Cluster, cluster::Options};
+use testbed::{
+    Cluster, Proxy,
+    cluster::Options,
+    operator,
+    proxy::{Call, Disturbance, Rule},
+};
 
-use crate::support::{Cloud, OLD, line, release};
+use crate::support::{Cloud, NEW, OLD, SOON, line, release, said};
 
 const GLANCES: &str = "glances.glance.openstack.org";
+/// What a cloud with our Keystone and without computes does not need.
+const UNUSED: &[&str] = &["keystoneapis.keystone.openstack.org", "openstackdataplanenodesets.dataplane.openstack.org"];
 
-/// A cluster without the CRD of Glance. It lives as long as the process.
-async fn without_glance() -> (&'static Cluster, CustomResourceDefinition) {
+/// A cluster without these CRDs, and the CRDs. It lives as long as the process.
+async fn without(names: &[&str]) -> (&'static Cluster, Vec<CustomResourceDefinition>) {
     let cluster = Cluster::start(Options::bare()).await.unwrap();
-    let (glance, others): (Vec<_>, Vec<_>) =
-        api::crd::all().into_iter().chain(api::crd::foreign()).partition(|crd| crd.name_any() == GLANCES);
+    let all = api::crd::all().into_iter().chain(api::crd::foreign());
+    let (without, others): (Vec<_>, Vec<_>) = all.partition(|crd| names.contains(&crd.name_any().as_str()));
+    assert_eq!(without.len(), names.len());
     cluster.install(others).await.unwrap();
     cluster.install_rbac().await.unwrap();
-    (Box::leak(Box::new(cluster)), glance.into_iter().next().unwrap())
+    (Box::leak(Box::new(cluster)), without)
 }
 
 #[tokio::test]
 async fn a_kind_may_come_later_and_go_away_and_come_back() {
-    let (cluster, glance) = without_glance().await;
+    let (cluster, crds) = without(&[GLANCES]).await;
+    let glance = crds.into_iter().next().unwrap();
     let mut cloud = Cloud::on(cluster, "kinds", release(OLD), |options| options).await;
     cluster.apply(cloud.plane(json!({}))).await.unwrap();
     let named = format!("kind Glance is not installed; install the CRD {GLANCES}");
@@ -40,5 +51,59 @@ async fn a_kind_may_come_later_and_go_away_and_come_back() {
 
     cluster.install([glance]).await.unwrap();
     cloud.until("back", |status| line(status, "glance").version.as_deref() == Some(OLD)).await;
+    cloud.assert_alive();
+}
+
+/// An operator behind a proxy, on a cluster without what is not used. It takes a watch for broken after two seconds.
+async fn behind(proxy: &Proxy, cluster: &'static Cluster, prefix: &str) -> Cloud {
+    let options =
+        |options: operator::Options| options.with_kubeconfig(proxy.kubeconfig()).with_env("CALL_DEADLINE_SECONDS", "1");
+    Cloud::on(cluster, prefix, release(OLD), options).await
+}
+
+fn crds_fail() -> Rule {
+    Rule::answer(500).verbs(&["list", "watch"]).resource("customresourcedefinitions").times(1)
+}
+
+/// As when an API server is upgraded, or a load balancer goes on to another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kinds_that_are_not_installed_stay_that_when_watches_break() {
+    let (cluster, _) = without(UNUSED).await;
+    let proxy = Proxy::start(cluster).await.unwrap();
+    let mut cloud = behind(&proxy, cluster, "absent").await;
+    cloud.install(json!({})).await;
+    cloud.upgrade_operator(&release(NEW)).await;
+    let mark = proxy.mark();
+    proxy.add(crds_fail());
+    proxy.disturb(Disturbance::Cut);
+    let follows = |call: &Call| call.resource == "customresourcedefinitions" && call.status == Some(200);
+    let renewed = async {
+        while !proxy.calls()[mark..].iter().any(follows) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(SOON, renewed).await.unwrap();
+
+    cloud.target(NEW).await;
+    let status = cloud.deployed(NEW).await;
+    assert!(said(&status, "KindsWatched").starts_with("True"), "{}", said(&status, "KindsWatched"));
+    assert!(!proxy.calls()[mark..].iter().any(|call| call.resource == "keystoneapis"), "an absent kind was asked for");
+    cloud.assert_alive();
+}
+
+/// As when the operator starts a moment before the API server does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kinds_that_are_not_installed_have_no_broken_watch() {
+    let (cluster, _) = without(UNUSED).await;
+    let proxy = Proxy::start(cluster).await.unwrap();
+    proxy.add(crds_fail());
+    let mut cloud = behind(&proxy, cluster, "early").await;
+    cloud.install(json!({})).await;
+    assert!(proxy.calls().iter().any(|call| call.resource == "keystoneapis"), "tried while nothing was known");
+    // A watch that fails for so long is told.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    cloud.fence().await;
+    let status = cloud.status().await;
+    assert!(said(&status, "KindsWatched").starts_with("True"), "{}", said(&status, "KindsWatched"));
     cloud.assert_alive();
 }
