@@ -4,19 +4,24 @@ use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, ResourceExt, api::DeleteParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::{
     Cluster, Proxy,
-    cluster::Options,
+    cluster::{Options, User},
     operator,
     proxy::{Call, Disturbance, Rule},
 };
+use tokio::process::Command;
 
 use crate::support::{Cloud, NEW, OLD, SOON, line, release, said};
 
 const GLANCES: &str = "glances.glance.openstack.org";
 /// What a cloud with our Keystone and without computes does not need.
-const UNUSED: &[&str] = &["keystoneapis.keystone.openstack.org", "openstackdataplanenodesets.dataplane.openstack.org"];
+const UNUSED: &[&str] = &[
+    "keystoneapis.keystone.openstack.org",
+    "openstackdataplanenodesets.dataplane.openstack.org",
+    "openstackdataplanedeployments.dataplane.openstack.org",
+];
 
 /// A cluster without these CRDs, and the CRDs. It lives as long as the process.
 async fn without(names: &[&str]) -> (&'static Cluster, Vec<CustomResourceDefinition>) {
@@ -106,4 +111,23 @@ async fn kinds_that_are_not_installed_have_no_broken_watch() {
     let status = cloud.status().await;
     assert!(said(&status, "KindsWatched").starts_with("True"), "{}", said(&status, "KindsWatched"));
     cloud.assert_alive();
+}
+
+/// A user of one namespace may not see which kinds are installed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_follows_an_update_without_a_right_to_see_crds_hears_of_no_trouble() {
+    let (cluster, _) = without(UNUSED).await;
+    let proxy = Proxy::of(cluster, User::Admin).await.unwrap();
+    let cloud = Cloud::on(cluster, "user", release(OLD), |options| options).await;
+    cloud.install(json!({})).await;
+    proxy.add(Rule::answer(403).verbs(&["list", "watch"]).resource("customresourcedefinitions"));
+    let output = Command::new(env!("CARGO_BIN_EXE_kubectl-openstack"))
+        .args(["status", "--namespace", &cloud.namespace, "--watch", "--until", "done", "--output", "json"])
+        .env("KUBECONFIG", proxy.kubeconfig())
+        .output();
+    let output = tokio::time::timeout(SOON, output).await.expect("it does not end").unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(last["problems"], json!([]), "{last}");
 }

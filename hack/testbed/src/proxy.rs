@@ -93,7 +93,12 @@ struct Stop {
 impl Proxy {
     /// Starts a proxy for the operator's user.
     pub async fn start(cluster: &Cluster) -> anyhow::Result<Self> {
-        Self::before(cluster.config(User::Operator).await?, cluster.dir()).await
+        Self::of(cluster, User::Operator).await
+    }
+
+    /// Starts a proxy for another user.
+    pub async fn of(cluster: &Cluster, user: User) -> anyhow::Result<Self> {
+        Self::before(cluster.config(user).await?, cluster.dir()).await
     }
 
     /// Starts a proxy before any API server; its kubeconfig is kept in that directory.
