@@ -3,7 +3,7 @@
 use std::{future::Future, sync::OnceLock, time::Duration};
 
 use anyhow::Context as _;
-use kube::{Client, Config};
+use kube::{Client, Config, core::Status};
 
 /// How long one API call may take. kube's own retries may sleep for minutes; the engine has its own.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -81,12 +81,18 @@ pub enum CallError {
     /// An object of that name is somebody else's.
     #[error("it is there already and has no label {0}; delete or rename it, or set the label to hand it over")]
     NotOurs(String),
+    /// It was taken, and nothing of it was kept.
+    #[error(
+        "the API server does not keep what is said; install the CustomResourceDefinitions of this operator's version"
+    )]
+    NotKept,
 }
 
 impl CallError {
-    /// Whether the write was based on an outdated view: planning again is the answer.
+    /// Whether the write was based on an outdated view: planning again is the answer. A field that is somebody else's
+    /// stays that, however often one tries.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Api(kube::Error::Api(status)) if status.is_conflict())
+        matches!(self, Self::Api(kube::Error::Api(status)) if status.is_conflict() && !is_about_owners(status))
     }
 
     /// Whether an object of that name is there already.
@@ -99,6 +105,12 @@ impl CallError {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Api(kube::Error::Api(status)) if status.is_not_found() || status.code == 404)
     }
+}
+
+/// Whether the API server refuses an apply because another manager has the field.
+fn is_about_owners(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict")
 }
 
 /// What kind of failure a call was: few words, for counting.
@@ -120,6 +132,8 @@ pub enum ErrorClass {
     Deadline,
     /// An object of that name is somebody else's.
     NotOurs,
+    /// The API server has a schema without the fields.
+    NotKept,
     /// There was no answer at all, or one that cannot be read.
     Unreachable,
 }
@@ -139,6 +153,7 @@ impl ErrorClass {
             CallError::Api(_) => Self::Unreachable,
             CallError::Deadline => Self::Deadline,
             CallError::NotOurs(_) => Self::NotOurs,
+            CallError::NotKept => Self::NotKept,
         }
     }
 }
@@ -160,8 +175,9 @@ pub async fn call<T>(request: impl Future<Output = Result<T, kube::Error>>) -> R
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
-    use kube::core::Status;
+    use serde_json::json;
 
     use super::*;
 
@@ -172,5 +188,17 @@ mod tests {
         assert!(CallError::Api(kube::Error::Api(answer.boxed())).is_not_found());
         let refusal = Status::failure("no", "Forbidden").with_code(403);
         assert!(!CallError::Api(kube::Error::Api(refusal.boxed())).is_not_found());
+    }
+
+    #[test]
+    fn a_field_of_another_manager_is_no_outdated_view() {
+        let conflict = |reason: &str| {
+            let details = json!({"causes": [{"reason": reason, "message": "", "field": ".spec.targetVersion"}]});
+            let details = serde_json::from_value(details).unwrap();
+            let status = Status::failure("Apply failed", "Conflict").with_code(409).with_details(details);
+            CallError::Api(kube::Error::Api(status.boxed())).is_conflict()
+        };
+        assert!(conflict(""));
+        assert!(!conflict("FieldManagerConflict"));
     }
 }

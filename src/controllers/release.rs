@@ -193,11 +193,10 @@ fn only_shows(before: &OpenStackControlPlaneStatus, after: &OpenStackControlPlan
 }
 
 fn write(world: &World, action: Action) -> Option<Write> {
-    let version = |manager, metadata: Value, spec: Value| Write::Apply {
+    let version = |manager, force, metadata: Value, spec: Value| Write::Apply {
         kind: VERSION,
         manager,
-        // Whoever set the field in between has said it better.
-        force: false,
+        force,
         object: json!({
             "apiVersion": VERSION.api_version(),
             "kind": VERSION.kind,
@@ -209,11 +208,13 @@ fn write(world: &World, action: Action) -> Option<Write> {
     Some(match action {
         Action::CreateVersion { name, owner } | Action::AdoptVersion { name, owner } => {
             let metadata = json!({"name": name, "namespace": namespace, "ownerReferences": [owner]});
-            version(manager::OWNER, metadata, json!({}))
+            version(manager::OWNER, false, metadata, json!({}))
         }
-        Action::DefaultTarget { name, uid, target } => {
-            let metadata = json!({"name": name, "namespace": namespace, "uid": uid});
-            version(manager::DEFAULT_TARGET, metadata, json!({"targetVersion": target}))
+        Action::DefaultTarget { name, uid, resource_version, target } => {
+            let metadata =
+                json!({"name": name, "namespace": namespace, "uid": uid, "resourceVersion": resource_version});
+            // An empty value that a person has written is the person's field.
+            version(manager::DEFAULT_TARGET, true, metadata, json!({"targetVersion": target}))
         }
         Action::RemoveAnnotation { name, target, annotation } => {
             let only_while = ("/spec/targetVersion", json!(target));

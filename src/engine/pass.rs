@@ -252,6 +252,8 @@ impl Round {
         let mut waits = false;
         for Intent { statuses, writes, next } in intents {
             round.wanted.extend(writes.iter().map(Write::key));
+            // Also of those that can wait: what failed is not forgotten meanwhile.
+            round.wanted.extend(statuses.iter().map(Status::key));
             if !writes.is_empty() {
                 pace.acts(now);
             }
@@ -271,7 +273,6 @@ impl Round {
             if due.is_empty() {
                 round.writes.extend(writes);
             } else {
-                round.wanted.extend(due.iter().map(Status::key));
                 round.unsaid.push(due);
             }
         }
@@ -316,4 +317,30 @@ fn instant_of(time: Timestamp) -> Instant {
     // A little later than the second that the plan names, as its clock has whole seconds.
     let wait = std::time::Duration::try_from(wait).unwrap_or_default() + std::time::Duration::from_millis(20);
     Instant::now() + wait
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_failed_is_not_forgotten_while_it_waits() {
+        let status = Status {
+            kind: api::dataplane::NODE_SET,
+            name: "openstack".to_owned(),
+            resource_version: "1".to_owned(),
+            status: json!({}),
+            events: Vec::new(),
+            urgency: Urgency::WithWrites,
+        };
+        let key = status.key();
+        let (mut patience, now) = (Patience::default(), Instant::now());
+        patience.reported(now);
+        let intent = Intent { statuses: vec![status], writes: Vec::new(), next: None };
+        let round = Round::new(vec![intent], &mut patience, &Pace::default(), now);
+        assert!(round.unsaid.is_empty(), "it waits for others");
+        assert!(round.wanted.contains(&key));
+    }
 }

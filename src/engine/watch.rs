@@ -88,7 +88,9 @@ impl Watches {
                     // Without the right to see them every kind is tried: better than knowing nothing. Once they were
                     // seen, it is known which ones are there.
                     if !known {
-                        by_crd.values().for_each(|kind| self.start(kind));
+                        for kind in by_crd.values() {
+                            self.start(kind);
+                        }
                     }
                 }
             }
@@ -313,9 +315,9 @@ impl Observed {
     pub(crate) fn new(client: Client, watched: Vec<Watched>, scope: Option<String>) -> Self {
         let cache = Cache::default();
         let (touched, changes) = mpsc::unbounded_channel();
-        let mut watches = Watches::new(client, cache.clone(), touched, scope, Engine::default());
-        watches.unknown = Unknown::Absent;
-        let watching = tokio::spawn(watches.run(watched));
+        let mut all = Watches::new(client, cache.clone(), touched, scope, Engine::default());
+        all.unknown = Unknown::Absent;
+        let watching = tokio::spawn(all.run(watched));
         Self { cache, changes, watching }
     }
 

@@ -241,6 +241,10 @@ impl Status {
             .body(body);
         let written: PartialObjectMeta<DynamicObject> =
             call(client.request(request.map_err(kube::Error::HttpError)?)).await?;
+        // It was to change something. Taken for said it would be said again, with its Events, for ever.
+        if written.metadata.resource_version == object.metadata.resource_version {
+            return Err(CallError::NotKept);
+        }
         // All but the old status, which may be long.
         let rest = object.data.as_object().into_iter().flatten().filter(|(field, _)| *field != "status");
         let rest = rest.map(|(field, value)| (field.clone(), value.clone()));

@@ -230,6 +230,8 @@ pub enum Action {
         name: String,
         /// Its uid: one that is gone by then must not come back by this write, without its owner.
         uid: String,
+        /// The resource version that was empty: who sets a value in between has said it better.
+        resource_version: String,
         /// The value.
         target: String,
     },
@@ -309,6 +311,7 @@ pub(crate) fn root_actions(world: &World, decision: &Decision) -> Vec<Action> {
         actions.push(Action::DefaultTarget {
             name: version.meta.name.clone(),
             uid: version.meta.uid.clone(),
+            resource_version: version.meta.resource_version.clone(),
             target: target.clone(),
         });
     }

@@ -1,5 +1,7 @@
 //! Root objects that do not parse. The CRD keeps them out; a CRD of another operator, or of another version, may not.
 
+use std::time::Duration;
+
 use api::version::OpenStackVersion;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
@@ -8,22 +10,21 @@ use kube::{
 };
 use serde_json::{Value, json};
 use testbed::{
+    Proxy,
     cluster::{Cluster, Options},
     fixtures::{self, NAME},
-    wait,
+    operator, wait,
 };
 
-use crate::support::{Cloud, OLD, SOON, release};
+use crate::support::{Cloud, NEW, OLD, SOON, release};
 
-/// A cluster whose API server takes anything for an `OpenStackVersion`. It lives as long as the process.
-async fn permissive() -> &'static Cluster {
+/// A cluster whose API server has another schema for an `OpenStackVersion`. It lives as long as the process.
+async fn with_schema(change: impl FnOnce(&mut Value)) -> &'static Cluster {
     let cluster = Cluster::start(Options::bare()).await.unwrap();
     cluster.install_crds().await.unwrap();
     cluster.install_rbac().await.unwrap();
     let mut crd = serde_json::to_value(OpenStackVersion::crd()).unwrap();
-    let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let schema = json!({"type": "object", "properties": {"spec": anything, "status": anything}});
-    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = schema;
+    change(&mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]);
     let crd: CustomResourceDefinition = serde_json::from_value(crd).unwrap();
     let api: Api<CustomResourceDefinition> = Api::all(cluster.client().await.unwrap());
     let params = PatchParams::apply("testbed").force();
@@ -63,7 +64,9 @@ async fn patch(cloud: &Cloud, spec: Value) {
 
 #[tokio::test]
 async fn a_version_that_does_not_parse_names_the_field_and_everything_stays_as_it_is() {
-    let cluster = permissive().await;
+    let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let permissive = json!({"type": "object", "properties": {"spec": anything, "status": anything}});
+    let cluster = with_schema(|schema| *schema = permissive).await;
     let mut cloud = Cloud::on(cluster, "unreadable", release(OLD), |options| options).await;
     cloud.install(json!({})).await;
     let before = cloud.generations().await;
@@ -95,4 +98,31 @@ async fn a_version_that_does_not_parse_names_the_field_and_everything_stays_as_i
     cloud.assert_alive();
     patch(&cloud, json!({"update": null})).await;
     cloud.deployed(OLD).await;
+}
+
+/// As with the CRDs of a version before.
+#[tokio::test]
+async fn a_status_that_is_not_kept_is_told_and_not_written_all_the_time() {
+    let cluster = with_schema(|schema| {
+        schema["properties"]["status"]["properties"].as_object_mut().unwrap().remove("update").unwrap();
+    })
+    .await;
+    let proxy = Proxy::start(cluster).await.unwrap();
+    let behind = |options: operator::Options| options.with_kubeconfig(proxy.kubeconfig());
+    let mut cloud = Cloud::on(cluster, "pruned", release(OLD), behind).await;
+    cloud.install(json!({})).await;
+    cloud.upgrade_operator(&release(NEW)).await;
+    cloud.target(NEW).await;
+    let told = async {
+        while !cloud.operator.log_tail(100).contains("install the CustomResourceDefinitions of this operator's version")
+        {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(SOON, told).await.expect("nothing is said");
+    let before = proxy.writes().len();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let writes = proxy.writes().len() - before;
+    assert!(writes < 10, "{writes} in five seconds");
+    cloud.assert_alive();
 }
