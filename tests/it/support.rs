@@ -212,7 +212,7 @@ impl Cloud {
     pub async fn objects(&self) -> Vec<(String, String, Value)> {
         let mut objects = Vec::new();
         for kind in service::kinds().into_iter().filter(|kind| !kind.group.is_empty()) {
-            for object in self.api(kind.kind).list(&ListParams::default()).await.unwrap().items {
+            for object in list(&self.api(kind.kind)).await {
                 let name = object.metadata.name.clone().unwrap();
                 objects.push((kind.kind.to_owned(), name, serde_json::to_value(object).unwrap()));
             }
@@ -322,6 +322,14 @@ impl Cloud {
     #[track_caller]
     pub fn expect<T>(&self, what: &str, found: anyhow::Result<T>) -> T {
         found.unwrap_or_else(|error| panic!("{what}: {error:#}\n--- the operator:\n{}", self.operator.log_tail(40)))
+    }
+}
+
+/// The objects of a kind: none of one that is not installed.
+async fn list(api: &Api<DynamicObject>) -> Vec<DynamicObject> {
+    match api.list(&ListParams::default()).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
+        objects => objects.unwrap().items,
     }
 }
 

@@ -25,6 +25,8 @@ const CLOUDS: u64 = 4;
 const GONE: Duration = Duration::from_secs(60);
 /// The kind that goes away: it moves in the last step.
 const GLANCES: &str = "glances.glance.openstack.org";
+/// The kind that is not installed, as in most clusters: no watch of it may be begun, whatever breaks.
+const KEYSTONE_APIS: &str = "keystoneapis.keystone.openstack.org";
 
 /// What may happen to everybody.
 #[derive(Clone, Debug)]
@@ -57,16 +59,23 @@ async fn suffer(cluster: &Cluster, outage: &Outage) {
             cluster.resume_etcd().await.unwrap();
         }
         Outage::WithoutKind(millis) => {
-            let crds: Api<CustomResourceDefinition> = Api::all(cluster.client_of(User::Admin).await.unwrap());
-            if crds.delete(GLANCES, &DeleteParams::default()).await.is_err() {
+            if !uninstall(cluster, GLANCES).await {
                 return;
             }
-            // Applied before it is gone, it would go all the same.
-            wait::gone(&crds, GLANCES, GONE).await.unwrap();
             tokio::time::sleep(Duration::from_millis(*millis)).await;
             cluster.install(api::crd::foreign().into_iter().filter(|crd| crd.name_any() == GLANCES)).await.unwrap();
         }
     }
+}
+
+/// Removes a CRD, and waits until it is gone: applied before that, it would go all the same. Tells whether it could be.
+async fn uninstall(cluster: &Cluster, name: &str) -> bool {
+    let crds: Api<CustomResourceDefinition> = Api::all(cluster.client_of(User::Admin).await.unwrap());
+    if crds.delete(name, &DeleteParams::default()).await.is_err() {
+        return false;
+    }
+    wait::gone(&crds, name, GONE).await.unwrap();
+    true
 }
 
 /// A few schedules on a cluster of their own, and what happens to all of them. Answers what failed.
@@ -74,6 +83,7 @@ pub async fn group(seed: u64) -> Vec<String> {
     let cluster: &'static Cluster =
         Box::leak(Box::new(Cluster::start(Options { audit: false, ..Options::default() }).await.unwrap()));
     cluster.prepare().await.unwrap();
+    assert!(uninstall(cluster, KEYSTONE_APIS).await);
     let outages = outages(seed);
     let schedules: Vec<Schedule> = (0..CLOUDS).map(|cloud| Schedule::of(seed * CLOUDS + cloud)).collect();
     let (over, quiet) = watch::channel(false);

@@ -15,14 +15,14 @@ use futures::StreamExt;
 use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job, core::v1::Secret};
 use kube::{
     Api, ResourceExt,
-    api::{ApiResource, DynamicObject, ListParams},
+    api::{ApiResource, DynamicObject},
     runtime::{WatchStreamExt, watcher},
 };
 use serde_json::{Value, json};
 use testbed::actors;
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{Cloud, SOON, carries, moved_to};
+use super::{Cloud, SOON, carries, list, moved_to};
 
 /// How long a watch that failed rests; the API server may be away on purpose.
 const REST: Duration = Duration::from_millis(100);
@@ -168,7 +168,7 @@ impl Recorder {
     async fn present(&self) -> Vec<Present> {
         let mut present = Vec::new();
         for (kind, api) in &self.apis {
-            let objects = api.list(&ListParams::default()).await.unwrap();
+            let objects = list(api).await;
             present.extend(objects.iter().map(|object| Present {
                 uid: object.uid().unwrap(),
                 label: format!("{kind}/{}", object.name_any()),
