@@ -76,7 +76,7 @@ const REFUSALS: &[&str] = &[
 pub(crate) fn between(scene: &Scene<'_>, after: &RootStatus, walk: &Walk) -> Vec<Note> {
     let Some(after) = &after.version else { return Vec::new() };
     let before = scene.before;
-    // The last step and the update end in the same pass: the walk still has the steps.
+    // The status of an update that ends has no steps any more: the walk still has them.
     let walked = walk.update.as_ref().filter(|_| before.update != after.update);
     let mut notes = walked.map_or_else(Vec::new, |update| update_notes(scene, after, update));
     let ended = after.history.iter().filter(|entry| !before.history.contains(entry));

@@ -65,7 +65,8 @@ pub(crate) struct Walk {
     unordered: bool,
     /// Whether no new image may be written at all.
     pub(crate) frozen: bool,
-    /// Whether an update runs and every step of it is done.
+    /// Whether an update runs, every step of it is done, and the status already says so: who waits for the condition of the
+    /// last step has to see it True once.
     pub(crate) all_done: bool,
     /// When a deadline runs out.
     pub(crate) next: Option<Timestamp>,
@@ -110,7 +111,8 @@ pub(crate) fn walk(scene: &Scene<'_>) -> Walk {
         walk.reasons.push(reason);
         steps.push(status);
     }
-    walk.all_done = frontier.is_none();
+    let recorded = scene.before.update.as_ref().is_some_and(|update| update.steps == steps);
+    walk.all_done = frontier.is_none() && recorded;
     walk.next = next_deadline(scene, &steps);
     walk.update = Some(update_status(scene, from, to, frontier, steps));
     walk

@@ -2,7 +2,7 @@
 
 use api::{
     condition::{self, Status},
-    step::StepName,
+    step::{MINOR_UPDATE, StepName},
     version::{OpenStackVersionStatus, StepState},
 };
 use serde_json::json;
@@ -41,8 +41,22 @@ async fn every_state_of_an_installation_and_an_update_is_true() {
 
     let frames = recorder.frames().await;
     let states = assert_truthful(&frames);
-    assert!(states > 2 * api::step::MINOR_UPDATE.len(), "only {states} states were seen");
+    assert!(states > 2 * MINOR_UPDATE.len(), "only {states} states were seen");
     assert_eq!(available(&frames), [Status::False, Status::True, Status::False]);
+    every_step_was_true(&frames);
+}
+
+/// Upstream's scripts `oc wait` for the condition of each step, that of the last one, too.
+fn every_step_was_true(frames: &[Frame]) {
+    let versions: Vec<OpenStackVersionStatus> = frames
+        .iter()
+        .filter(|frame| frame.kind == "OpenStackVersion")
+        .filter_map(|frame| serde_json::from_value(frame.object.get("status")?.clone()).ok())
+        .collect();
+    for step in MINOR_UPDATE {
+        let seen = versions.iter().any(|status| condition::is_true(&status.conditions, step.condition));
+        assert!(seen, "{} was never True", step.condition);
+    }
 }
 
 /// What `MinorUpdateAvailable` was, without repetition.

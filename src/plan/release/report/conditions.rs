@@ -189,8 +189,8 @@ fn version_ready(
     }
     if let Some(update) = walk.update.as_ref().filter(|_| !deployed.ends) {
         let frontier = update.steps.iter().zip(&walk.reasons).find(|(step, _)| !step.state.is_finished());
-        let (reason, text) = frontier.map_or(
-            (Reason::Requested, format!("every step is done; annotation {} goes", annotation::SKIP_CUSTOM_IMAGES)),
+        let (reason, text) = frontier.map_or_else(
+            || (Reason::Requested, all_done(scene)),
             |(step, reason)| (*reason, format!("step {}: {}", step.name, step.message)),
         );
         let errand = Errand::of(scene, update).text(&update.from, &update.to);
@@ -201,6 +201,14 @@ fn version_ready(
         (_, Some(version)) => Verdict::yes(format!("{version} is deployed")),
         (_, None) => Verdict::no(Severity::Info, Reason::Requested, "status.deployedVersion is not set yet"),
     })
+}
+
+/// What an update still waits for when every step of it is done.
+fn all_done(scene: &Scene<'_>) -> String {
+    if scene.world.may_keep_custom_images() {
+        return format!("every step is done; annotation {} goes", annotation::SKIP_CUSTOM_IMAGES);
+    }
+    "every step is done; status.deployedVersion follows".to_owned()
 }
 
 /// The first services that are not ready, if any.

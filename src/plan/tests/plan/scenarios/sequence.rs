@@ -1,15 +1,18 @@
 //! The order of an update, and what counts as done.
 
+use std::sync::Arc;
+
 use api::{
+    DynamicObject,
     condition::Status,
-    step::{MINOR_UPDATE, StepName},
+    step::{MINOR_UPDATE, Step, StepName},
     version::{ServiceState, StepState},
 };
 use plan::release::Objects;
 use rstest::rstest;
 use serde_json::json;
 
-use crate::support::{NEW, NEWER, OLD, Sim, bundle, nodeset};
+use crate::support::{NEW, NEWER, OLD, Sim, bundle, checked, nodeset};
 
 fn state(sim: &Sim, step: StepName) -> StepState {
     sim.update().steps.iter().find(|status| status.name == step).unwrap().state
@@ -39,6 +42,54 @@ fn the_whole_sequence_runs_in_order_and_says_so() {
     assert_eq!((started, waited), (6, 2));
     assert_eq!(sim.status().history.last().unwrap().to, NEW);
     assert!(api::condition::find(&sim.status().conditions, "MinorUpdateKeystone").is_none());
+}
+
+/// Upstream's scripts `oc wait` for the condition of each step, that of the last one, too. It goes when the update ends.
+#[rstest]
+#[case::with_nodesets(&[nodeset("edpm", 1, Sim::deployed_with(OLD))])]
+#[case::without(&[])]
+fn the_condition_of_every_step_was_true_before_the_update_ended(#[case] nodesets: &[Arc<DynamicObject>]) {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.world.nodesets = Objects::Known(nodesets.to_vec());
+    let seen = ends(&mut sim);
+    let [.., all_true, ended] = seen.as_slice() else { panic!("{seen:#?}") };
+    let conditions: Vec<&str> = MINOR_UPDATE.iter().map(|step| step.condition).collect();
+    assert_eq!(*all_true, (Some(OLD.to_owned()), conditions));
+    assert_eq!(*ended, (Some(NEW.to_owned()), Vec::new()));
+    assert_eq!(sim.status().history.iter().filter(|entry| entry.to == NEW).count(), 1);
+}
+
+/// A crash right before the last status: nothing is done twice, and the update ends all the same.
+#[test]
+fn an_update_whose_last_step_is_recorded_ends_after_a_restart() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    while sim.status().update.as_ref().is_none_or(|update| update.step.is_some()) {
+        sim.round();
+    }
+    let (_, reason, message) = sim.condition("Ready");
+    assert_eq!(reason, "Requested");
+    assert!(message.contains("every step is done; status.deployedVersion follows"), "{message}");
+    let lost = checked(&sim.world);
+    assert_eq!(lost.actions, []);
+    sim.tick(3600);
+    assert_eq!(sim.pass().actions, []);
+    assert_eq!((sim.deployed(), sim.condition("Ready").0), (Some(NEW), Status::True));
+    let completed = sim.notes.iter().filter(|note| note.starts_with("UpdateCompleted")).count();
+    let finished = sim.notes.iter().filter(|note| note.starts_with("StepFinished: step controlplane")).count();
+    assert_eq!((completed, finished), (1, 1));
+}
+
+/// An update to its end: what each status said was deployed, and the steps whose conditions it had True, without repetition.
+fn ends(sim: &mut Sim) -> Vec<(Option<String>, Vec<&'static str>)> {
+    let mut seen = Vec::new();
+    sim.rounds(120, |sim| {
+        sim.administrator();
+        let is_true = |step: &&Step| api::condition::is_true(&sim.status().conditions, step.condition);
+        let all_true = MINOR_UPDATE.iter().filter(is_true).map(|step| step.condition).collect();
+        seen.push((sim.deployed().map(str::to_owned), all_true));
+    });
+    seen.dedup();
+    seen
 }
 
 /// Peer: 2.10h: without Keystone the openstackclient never gets ready.
