@@ -4,7 +4,7 @@ use std::{path::Path, process::Stdio};
 
 use api::{
     step::{MINOR_UPDATE, StepName},
-    version::StepState,
+    version::{OpenStackVersionStatus, StepState},
 };
 use serde_json::{Value, json};
 use testbed::{Proxy, cluster::User};
@@ -13,7 +13,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::support::{Cloud, NEW, OLD, SOON, release};
+use crate::support::{self, Cloud, NEW, OLD, SOON, release};
 
 /// What a command said.
 struct Said {
@@ -231,6 +231,17 @@ async fn a_hotfix_says_what_it_rolls_and_goes_as_it_came() {
     assert_eq!(custom, json!({"cinderVolumeImages": {"pure": "example.com/pure:1"}}));
     ok(&cloud, "hotfix --yes --clear cinderVolumeImages.pure").await;
     assert!(cloud.version().await.spec.custom_container_images.is_empty());
+
+    // A pause holds it back, and says so.
+    ok(&cloud, "pause").await;
+    let text = ok(&cloud, &format!("hotfix --yes glanceAPIImage={FIX}")).await;
+    assert!(text.starts_with("This rolls out once spec.update.paused is false"), "{text}");
+    let held = |status: &OpenStackVersionStatus| {
+        support::said(status, "CustomImagesValid").contains("spec.update.paused is true")
+    };
+    cloud.until("held", held).await;
+    ok(&cloud, "resume").await;
+    cloud.value("Glance", "glance", "/spec/containerImage", json!(FIX)).await;
 }
 
 #[tokio::test]

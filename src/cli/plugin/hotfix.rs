@@ -78,7 +78,15 @@ fn rolls(world: &World, wanted: &Value) -> anyhow::Result<String> {
     };
     let (before, after) = (changes(world), changes(&after));
     let ours: Vec<&Change> = after.iter().filter(|change| !before.contains(change)).collect();
-    let when = if running.is_some() { "with its step of the running update" } else { "at once" };
+    let paused = world.version_spec().is_some_and(|spec| spec.update.paused);
+    let when = match (running.is_some(), paused) {
+        (false, false) => "at once",
+        (true, false) => "with its step of the running update",
+        (false, true) => "once spec.update.paused is false (kubectl openstack resume)",
+        (true, true) => {
+            "with its step of the running update, once spec.update.paused is false (kubectl openstack resume)"
+        }
+    };
     Ok(if ours.is_empty() {
         "No object of the control plane changes; nodesets take their images with their next deployment.\n".to_owned()
     } else {

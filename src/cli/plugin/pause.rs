@@ -47,7 +47,7 @@ pub(super) async fn pause(access: &Access, args: &Args) -> anyhow::Result<Ended>
     show(&warnings);
     let at = view.update.as_ref().and_then(|update| update.step.as_ref()?.parse::<StepName>().ok());
     match (args.after, at) {
-        (None, None) => println!("paused: no update runs; one that is asked for will wait"),
+        (None, None) => println!("paused: no update runs; one that is asked for will wait, and so will custom images"),
         (None, Some(_)) => println!("paused: no new image is written; progress is kept"),
         (Some(step), Some(at)) if position(at) > position(step) => {
             println!("held: {step} is over already; the update stops before {at}");

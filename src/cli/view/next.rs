@@ -145,6 +145,7 @@ impl Case<'_> {
                 let command = hash.map(|hash| self.merge(&json!({"spec": {"update": {"confirmImageSet": hash}}})));
                 vec![Next::new(Action::ConfirmImages, message, command)]
             }
+            ("CustomImagesValid", Reason::Held) => vec![Next::new(Action::Resume, message, self.ours("resume"))],
             ("CustomImagesValid", Reason::InvalidCustomImage)
             | ("Initialized", Reason::InvalidSpec)
             | ("UpdateOptionsValid", _) => {

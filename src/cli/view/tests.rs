@@ -181,6 +181,11 @@ fn blocked(reason: &str) -> Value {
          core.openstack.org/skip-custom-images-validation=",
     ]
 )]
+#[case::paused_hotfix(
+    said(steady(), condition("CustomImagesValid", "False", "Info", "Held")),
+    State::Ready,
+    &["Resume: kubectl openstack resume -n ns", "Update: kubectl openstack update 1.0.1 -n ns"]
+)]
 #[case::respin(
     said(
         with(steady(), &json!({"status": {"unconfirmedImageSet": "abc"}})),

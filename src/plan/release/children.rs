@@ -16,7 +16,7 @@ use super::{
     last,
     slots::{all_carry, body_field, first_difference, is_to_be_written, live_value, set_value},
     target::Course,
-    walk::Walk,
+    walk::{PAUSED, Walk},
     wanted::{Address, Wanted, WantedObject, Wish, infrastructure_only},
     world::{Action, Objects, owner_reference},
 };
@@ -30,6 +30,8 @@ pub(crate) struct Children {
     pub(crate) lines: Vec<ServiceStatus>,
     /// The images that an enabled service needs and the version does not have.
     pub(crate) missing: Vec<String>,
+    /// What a pause keeps from the services while no update runs, for a person.
+    pub(crate) held: Option<String>,
 }
 
 impl Children {
@@ -49,6 +51,7 @@ impl Children {
             }
             children.lines.push(line(scene, walk, wanted, unmade));
         }
+        children.held = walk.only_paused().then(|| held(scene)).flatten();
         if !idle {
             children.actions.extend(deletions(scene));
         }
@@ -289,6 +292,21 @@ fn carried(scene: &Scene<'_>, wanted: &Wanted) -> Option<String> {
         .or_else(|| Some(last::images(scene, wanted)).filter(|set| all_carry(wanted, set)).map(|set| version(&set)))
 }
 
+/// The services whose images wait for the end of the pause, and the first that does.
+fn held(scene: &Scene<'_>) -> Option<String> {
+    let waits = |wanted: &Wanted| {
+        let objects = wanted.objects().iter().filter(|object| missing(scene, wanted, object).is_none());
+        let mut waiting =
+            objects.filter_map(|object| first_difference(&scene.to, wanted, object, object.live.as_deref()?));
+        Some((wanted.service.name, waiting.next()?))
+    };
+    let waiting: Vec<_> = scene.wanted.iter().filter_map(waits).collect();
+    let (_, first) = waiting.first()?;
+    let names: Vec<&str> = waiting.iter().map(|(name, _)| *name).collect();
+    let names = names.join(", ");
+    Some(format!("{PAUSED}, so no new image is written: {names}; {first}; set it to false, and they are"))
+}
+
 /// Ready or not, whatever the images; then whether the images are still to come.
 fn health(scene: &Scene<'_>, walk: &Walk, wanted: &Wanted) -> (ServiceState, String) {
     let objects = wanted.objects();
@@ -314,6 +332,7 @@ fn health(scene: &Scene<'_>, walk: &Walk, wanted: &Wanted) -> (ServiceState, Str
     match difference {
         Some(_) if !scene.to.known => (ServiceState::Ready, "keeps its images: they are not known".to_owned()),
         Some(unmet) if walk.moves(wanted.service.step) => (ServiceState::NotReady, unmet.to_string()),
+        Some(unmet) if walk.only_paused() => (ServiceState::Pending, format!("{PAUSED}; {unmet}")),
         Some(unmet) => (ServiceState::Pending, unmet.to_string()),
         None => (ServiceState::Ready, String::new()),
     }

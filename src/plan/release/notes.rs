@@ -136,7 +136,9 @@ fn ended_note(entry: &HistoryEntry) -> Note {
 }
 
 fn refusal(before: &OpenStackVersionStatus, after: &OpenStackVersionStatus, type_: &str) -> Option<Note> {
-    let refused = |condition: &&Condition| condition.status == Status::False && condition.severity != Severity::None;
+    // What is only for information was asked for.
+    let trouble = |severity| matches!(severity, Severity::Warning | Severity::Error);
+    let refused = |condition: &&Condition| condition.status == Status::False && trouble(condition.severity);
     let now = condition::find(&after.conditions, type_).filter(refused)?;
     let was = condition::find(&before.conditions, type_).filter(refused);
     let news = was.is_none_or(|was| was.message != now.message);

@@ -29,6 +29,9 @@ use crate::json;
 /// How long a step may take when `spec.update.stepDeadline` is absent.
 const DEFAULT_DEADLINE: SignedDuration = SignedDuration::from_mins(30);
 
+/// How the message of what the pause keeps back begins.
+pub(crate) const PAUSED: &str = "spec.update.paused is true";
+
 /// How a step is judged.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Judgement {
@@ -83,6 +86,11 @@ impl Walk {
     /// Whether the services of that step may get the images of the target now.
     pub(crate) fn opens(&self, step: StepName) -> bool {
         !self.frozen && (self.unordered || self.open.contains(&step))
+    }
+
+    /// Whether nothing but the pause keeps the services from the images of the target. In an update the steps say so.
+    pub(crate) fn only_paused(&self) -> bool {
+        self.frozen && self.unordered
     }
 }
 
@@ -262,7 +270,7 @@ fn settle(scene: &Scene<'_>, step: &Step, paused: bool, waited: bool, status: &m
         }
         Judgement::Unmet { message, .. } if paused => {
             (status.state, status.started_at) = (StepState::Held, None);
-            status.message = format!("spec.update.paused is true; {message}");
+            status.message = format!("{PAUSED}; {message}");
             Reason::Held
         }
         Judgement::Unmet { reason, message, node_sets } if waits_for_a_person(reason) => {

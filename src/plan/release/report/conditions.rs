@@ -29,7 +29,7 @@ pub(super) fn of_version(scene: &Scene<'_>, walk: &Walk, children: &Children, de
         ("Initialized".to_owned(), initialized(scene)),
         ("BundleValid".to_owned(), bundle(scene)),
         ("ContainerImagesKnown".to_owned(), images_known(scene, children)),
-        ("CustomImagesValid".to_owned(), custom_images(scene)),
+        ("CustomImagesValid".to_owned(), custom_images(scene, children)),
         ("ImageSetConfirmed".to_owned(), image_set(scene)),
         ("KindsWatched".to_owned(), watched(scene)),
         ("MinorUpdateAvailable".to_owned(), available(scene, deployed)),
@@ -107,13 +107,15 @@ fn watched(scene: &Scene<'_>) -> Verdict {
     Verdict::no(Severity::Warning, Reason::Error, text)
 }
 
-fn custom_images(scene: &Scene<'_>) -> Verdict {
-    match custom::problems(scene.world).as_slice() {
-        [] => match custom::unchanged(scene) {
-            Some(text) => Verdict::no(Severity::Warning, Reason::CustomImagesUnchanged, text),
-            None => Verdict::yes("every custom image is in effect"),
-        },
-        problems => Verdict::no(Severity::Warning, Reason::InvalidCustomImage, problems.join("; ")),
+fn custom_images(scene: &Scene<'_>, children: &Children) -> Verdict {
+    let problems = custom::problems(scene.world);
+    if !problems.is_empty() {
+        return Verdict::no(Severity::Warning, Reason::InvalidCustomImage, problems.join("; "));
+    }
+    match (custom::unchanged(scene), &children.held) {
+        (Some(text), _) => Verdict::no(Severity::Warning, Reason::CustomImagesUnchanged, text),
+        (None, Some(held)) => Verdict::no(Severity::Info, Reason::Held, held),
+        (None, None) => Verdict::yes("every custom image is in effect"),
     }
 }
 
@@ -199,8 +201,17 @@ fn version_ready(
     services_ready(children).unwrap_or_else(|| match (&scene.decision.course, &deployed.version) {
         (Course::Idle, _) => Verdict::no(Severity::Info, Reason::Requested, "OpenStackControlPlane is being deleted"),
         (_, Some(version)) => Verdict::yes(format!("{version} is deployed")),
-        (_, None) => Verdict::no(Severity::Info, Reason::Requested, "status.deployedVersion is not set yet"),
+        (_, None) => not_installed(children),
     })
+}
+
+/// What an installation waits for when every service that is there is ready.
+fn not_installed(children: &Children) -> Verdict {
+    let text = "status.deployedVersion is not set yet";
+    match &children.held {
+        Some(held) => Verdict::no(Severity::Info, Reason::Held, format!("{text}: {held}")),
+        None => Verdict::no(Severity::Info, Reason::Requested, text),
+    }
 }
 
 /// What an update still waits for when every step of it is done.
@@ -254,11 +265,8 @@ pub(super) fn of_control_plane(
         }
     };
     let initialized = version.status == Status::True;
-    let installed = || {
-        let text = "status.deployedVersion is not set yet";
-        deployed.version.is_none().then(|| Verdict::no(Severity::Info, Reason::Requested, text))
-    };
-    let summary = if initialized { services_ready(children).or_else(installed) } else { Some(version.clone()) };
+    let installing = || deployed.version.is_none().then(|| not_installed(children));
+    let summary = if initialized { services_ready(children).or_else(installing) } else { Some(version.clone()) };
     all.push((READY.to_owned(), summary.unwrap_or_else(|| Verdict::yes("every enabled service is ready"))));
     all.push(("OpenStackControlPlaneOpenStackVersionInitializationReadyCondition".to_owned(), version));
     if let Ok(spec) = &cp.spec {

@@ -1,6 +1,11 @@
 //! Custom images: hotfixes and vendor backends.
 
-use api::{annotation, condition::Status, step::StepName, version::StepState};
+use api::{
+    annotation,
+    condition::Status,
+    step::StepName,
+    version::{ServiceState, StepState},
+};
 use serde_json::json;
 
 use crate::support::{NEW, OLD, Sim, bundle, custom, image_of};
@@ -23,6 +28,48 @@ fn a_hotfix_outside_an_update_is_immediate_and_parallel() {
     sim.spec().custom_container_images.clear();
     sim.settle();
     assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), image_of("glanceAPIImage", OLD));
+}
+
+/// A pause outlives the update that it was for: the next hotfix must not wait unseen.
+#[test]
+fn a_hotfix_while_paused_waits_and_says_for_what() {
+    let mut sim = Sim::installed(None, OLD);
+    sim.spec().update.paused = true;
+    sim.settle();
+    assert_eq!(sim.condition("CustomImagesValid").0, Status::True, "nothing waits");
+    sim.spec().custom_container_images =
+        custom(json!({"glanceAPIImage": "fix.io/glance:1", "rabbitmqImage": "fix.io/rabbit:1"}));
+    // What waits is said of a service in trouble, too.
+    sim.break_one("RabbitMq", "rabbitmq", "no quorum");
+    sim.pass();
+    let (status, reason, message) = sim.condition("CustomImagesValid");
+    assert_eq!((status, reason.as_str()), (Status::False, "Held"));
+    for named in ["spec.update.paused is true", "rabbitmq, glance", "RabbitMq/rabbitmq", "set it to false"] {
+        assert!(message.contains(named), "{message}");
+    }
+    let severity = api::condition::find(&sim.status().conditions, "CustomImagesValid").unwrap().severity;
+    assert_eq!(severity, api::condition::Severity::Info);
+    assert!(!sim.notes.iter().any(|note| note.starts_with("Refused")), "it was asked for: {:#?}", sim.notes);
+    let line = sim.status().services.iter().find(|line| line.name == "glance").unwrap();
+    assert_eq!(line.state, ServiceState::Pending);
+    assert!(line.message.starts_with("spec.update.paused is true; Glance/glance"), "{}", line.message);
+    assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), image_of("glanceAPIImage", OLD));
+    sim.spec().update.paused = false;
+    sim.settle();
+    assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), "fix.io/glance:1");
+    assert_eq!((sim.condition("CustomImagesValid").0, sim.condition("Ready").0), (Status::True, Status::True));
+}
+
+/// An image that is missing waits for the image, not for the end of the pause.
+#[test]
+fn a_missing_image_is_not_held_by_a_pause() {
+    let mut sim = Sim::installed(Some(&["glance"]), OLD);
+    sim.spec().update.paused = true;
+    sim.version().status.container_image_version_defaults.get_mut(OLD).unwrap().remove("glanceAPIImage");
+    sim.bundle().images.remove("glanceAPIImage");
+    sim.pass();
+    assert_eq!(sim.condition("CustomImagesValid").0, Status::True);
+    assert!(sim.condition("ContainerImagesKnown").2.contains("glanceAPIImage"));
 }
 
 #[test]

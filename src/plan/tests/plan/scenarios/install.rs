@@ -4,7 +4,7 @@ use api::{annotation, condition::Status, service::SERVICES};
 use plan::release::Objects;
 use serde_json::json;
 
-use crate::support::{NEW, NEWER, OLD, Sim, bundle};
+use crate::support::{NEW, NEWER, OLD, Sim, bundle, custom};
 
 #[test]
 fn deployed_and_ready_come_together_and_only_when_everything_is_ready() {
@@ -28,6 +28,26 @@ fn deployed_and_ready_come_together_and_only_when_everything_is_ready() {
     assert_eq!(sim.cp_condition("Ready").0, Status::True);
     assert_eq!(sim.notes.iter().filter(|note| note.starts_with("Installed")).count(), 1);
     assert!(sim.status().update.is_none() && sim.status().history.len() == 1);
+}
+
+#[test]
+fn a_paused_installation_that_waits_for_an_image_says_so() {
+    let mut sim = Sim::new(None, bundle(OLD));
+    (0..3).for_each(|_| drop(sim.pass()));
+    sim.spec().update.paused = true;
+    sim.spec().custom_container_images = custom(json!({"glanceAPIImage": "fix.io/glance:1"}));
+    sim.settle();
+    assert_eq!(sim.deployed(), None);
+    for (status, reason, message) in [sim.condition("Ready"), sim.cp_condition("Ready")] {
+        assert_eq!((status, reason.as_str()), (Status::False, "Held"));
+        for named in ["status.deployedVersion is not set yet", "spec.update.paused is true", "Glance/glance"] {
+            assert!(message.contains(named), "{message}");
+        }
+    }
+    assert_eq!(sim.condition("CustomImagesValid").1, "Held");
+    sim.spec().update.paused = false;
+    sim.settle();
+    assert_eq!((sim.deployed(), sim.condition("Ready").0), (Some(OLD), Status::True));
 }
 
 #[test]
@@ -118,7 +138,7 @@ fn a_missing_image_blocks_its_service_and_no_other() {
     assert!(!sim.exists("PlacementAPI", "placement") && sim.exists("Glance", "glance"));
     assert!(sim.condition("ContainerImagesKnown").2.contains("placementAPIImage"));
     assert_eq!(sim.condition("Ready").1, "Error");
-    sim.spec().custom_container_images = crate::support::custom(json!({"placementAPIImage": "fix.io/placement:1"}));
+    sim.spec().custom_container_images = custom(json!({"placementAPIImage": "fix.io/placement:1"}));
     sim.settle();
     assert_eq!(sim.deployed(), Some(OLD));
 }
