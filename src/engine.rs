@@ -27,7 +27,7 @@ pub use cache::{Cache, Seen};
 pub use handle::{Handle, WatchState};
 pub use queue::{Options, prepare};
 pub(crate) use watch::{Observed, api_of, read_once, read_readable};
-pub use write::{Status, Urgency, Verb, Write};
+pub use write::{Status, Urgency, Verb, Write, pointer};
 
 /// A kind that a controller watches.
 #[derive(Clone, Debug)]

@@ -60,5 +60,9 @@ pub mod annotation {
     pub const APPLIED: &str = "core.openstack.org/applied-hash";
 }
 
+/// The finalizer that upstream's operator puts on every `OpenStackVersion`. The operator sets none: with upstream's gone,
+/// nobody else takes it away again.
+pub const UPSTREAM_FINALIZER: &str = "openstack.org/openstackversion";
+
 /// The label on every object that the operator creates.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "openstack-release-operator");

@@ -29,6 +29,7 @@ pub(super) fn meta(object: &DynamicObject) -> Meta {
         annotations: metadata.annotations.unwrap_or_default(),
         owners: metadata.owner_references.unwrap_or_default().into_iter().map(|owner| owner.uid).collect(),
         deleting: metadata.deletion_timestamp.is_some(),
+        finalizers: metadata.finalizers.unwrap_or_default(),
     }
 }
 

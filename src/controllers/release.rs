@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::object::{event, meta, objects, root, status_write};
 use crate::client::Deadlines;
-use crate::engine::{Cache, Controller, Failures, Intent, Seen, Status, Urgency, Watched, Write};
+use crate::engine::{Cache, Controller, Failures, Intent, Seen, Status, Urgency, Watched, Write, pointer};
 
 pub(crate) const VERSION: Kind =
     Kind { group: api::GROUP, version: api::API_VERSION, kind: "OpenStackVersion", plural: "openstackversions" };
@@ -217,8 +217,14 @@ fn write(world: &World, action: Action) -> Option<Write> {
             version(manager::DEFAULT_TARGET, true, metadata, json!({"targetVersion": target}))
         }
         Action::RemoveAnnotation { name, target, annotation } => {
-            let only_while = ("/spec/targetVersion", json!(target));
-            Write::RemoveAnnotation { kind: VERSION, name, annotation, only_while }
+            let place = pointer(&["metadata", "annotations", &annotation]);
+            let only_while = vec![(pointer(&["spec", "targetVersion"]), json!(target))];
+            Write::Remove { kind: VERSION, name, place, only_while }
+        }
+        Action::RemoveFinalizer { name, uid, finalizer, at } => {
+            let place = pointer(&["metadata", "finalizers", &at.to_string()]);
+            let only_while = vec![(pointer(&["metadata", "uid"]), json!(uid)), (place.clone(), json!(finalizer))];
+            Write::Remove { kind: VERSION, name, place, only_while }
         }
         Action::Apply { service, object } => {
             Write::Apply { kind: service::find(&service)?.kind, manager: manager::CHILDREN, force: true, object }

@@ -54,17 +54,22 @@ pub enum Write {
         /// The uid.
         uid: String,
     },
-    /// Remove an annotation.
-    RemoveAnnotation {
+    /// Remove a part of an object.
+    Remove {
         /// The kind.
         kind: Kind,
         /// The name.
         name: String,
-        /// The annotation.
-        annotation: String,
-        /// A field, as a JSON pointer, and its value: the server refuses the write when it is another one by then.
-        only_while: (&'static str, Value),
+        /// The part, as a JSON pointer.
+        place: String,
+        /// Fields, as JSON pointers, and their values: the server refuses the write when one is another by then.
+        only_while: Vec<(String, Value)>,
     },
+}
+
+/// The JSON pointer to a place.
+pub fn pointer(place: &[&str]) -> String {
+    place.iter().map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1"))).collect()
 }
 
 /// What a write does, for counting.
@@ -124,7 +129,7 @@ impl Write {
         match self {
             Self::Apply { .. } => Verb::Apply,
             Self::Create { .. } => Verb::Create,
-            Self::Merge { .. } | Self::RemoveAnnotation { .. } => Verb::Merge,
+            Self::Merge { .. } | Self::Remove { .. } => Verb::Merge,
             Self::Delete { .. } => Verb::Delete,
         }
     }
@@ -135,7 +140,7 @@ impl Write {
             Self::Apply { kind, object, .. } | Self::Create { kind, object, .. } | Self::Merge { kind, object, .. } => {
                 (kind, name_of(object))
             }
-            Self::Delete { kind, name, .. } | Self::RemoveAnnotation { kind, name, .. } => (kind, name),
+            Self::Delete { kind, name, .. } | Self::Remove { kind, name, .. } => (kind, name),
         }
     }
 
@@ -168,12 +173,10 @@ impl Write {
                     _ => Ok(None),
                 }
             }
-            Self::RemoveAnnotation { annotation, only_while: (field, value), .. } => {
-                let place = format!("/metadata/annotations/{}", annotation.replace('~', "~0").replace('/', "~1"));
-                let steps = json!([
-                    {"op": "test", "path": field, "value": value},
-                    {"op": "remove", "path": place},
-                ]);
+            Self::Remove { place, only_while, .. } => {
+                let tests =
+                    only_while.iter().map(|(field, value)| json!({"op": "test", "path": field, "value": value}));
+                let steps = tests.chain([json!({"op": "remove", "path": place})]).collect();
                 let patch = Patch::<Value>::Json(serde_json::from_value(steps).map_err(kube::Error::SerdeError)?);
                 call(api.patch(name, &PatchParams::default(), &patch)).await.map(Some)
             }

@@ -50,6 +50,8 @@ pub struct Meta {
     pub owners: Vec<String>,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// What has to be taken away from it before it is gone.
+    pub finalizers: Vec<String>,
 }
 
 /// A root object. `spec` is `Err` when the object does not parse, with what the parser said.
@@ -245,6 +247,17 @@ pub enum Action {
         /// The annotation.
         annotation: String,
     },
+    /// Remove a finalizer of an `OpenStackVersion` that is being deleted: of this very object, and while it is at that place.
+    RemoveFinalizer {
+        /// The `OpenStackVersion`.
+        name: String,
+        /// Its uid.
+        uid: String,
+        /// The finalizer.
+        finalizer: String,
+        /// Its place in the list.
+        at: usize,
+    },
     /// Apply a service object.
     Apply {
         /// The row's name.
@@ -292,7 +305,7 @@ fn is_orphan(version: &Meta, owner: &Meta) -> bool {
     !version.deleting && version.name == owner.name && !version.owners.contains(&owner.uid)
 }
 
-/// The writes to the root objects themselves: existence, owner, default target.
+/// The writes to the root objects themselves: existence, owner, default target, end.
 pub(crate) fn root_actions(world: &World, decision: &Decision) -> Vec<Action> {
     let owner = world.control_plane.as_ref().filter(|cp| !cp.meta.deleting).map(|cp| &cp.meta);
     let mut actions = Vec::new();
@@ -315,7 +328,24 @@ pub(crate) fn root_actions(world: &World, decision: &Decision) -> Vec<Action> {
             target: target.clone(),
         });
     }
+    actions.extend(releases(world));
     actions
+}
+
+/// What lets every `OpenStackVersion` go that is being deleted: upstream's operator, which put its finalizer there, is
+/// not there any more to take it away. That of others is not ours to remove.
+fn releases(world: &World) -> impl Iterator<Item = Action> {
+    let surplus = world.surplus.iter().filter(|surplus| surplus.kind == "OpenStackVersion");
+    let versions = world.version.iter().map(|version| &version.meta).chain(surplus.map(|surplus| &surplus.meta));
+    versions.filter(|version| version.deleting).filter_map(|version| {
+        let at = version.finalizers.iter().position(|finalizer| finalizer == api::UPSTREAM_FINALIZER)?;
+        Some(Action::RemoveFinalizer {
+            name: version.name.clone(),
+            uid: version.uid.clone(),
+            finalizer: api::UPSTREAM_FINALIZER.to_owned(),
+            at,
+        })
+    })
 }
 
 /// The write that ends an update: the permission to keep the custom images was for this update only. The update counts

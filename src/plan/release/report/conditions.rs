@@ -18,7 +18,7 @@ use crate::release::{
     target::{Course, Errand},
     walk::Walk,
     wanted::ignored_fields,
-    world::{Root, Surplus},
+    world::{Meta, Root, Surplus},
 };
 
 type Verdicts = Vec<(String, Verdict)>;
@@ -258,6 +258,9 @@ pub(super) fn of_control_plane(
         (Some(version), _) if version.meta.name != cp.meta.name => {
             Verdict::no(Severity::Error, Reason::Conflict, conflict("OpenStackVersion", &version.meta.name))
         }
+        (Some(version), _) if version.meta.deleting && !version.meta.finalizers.is_empty() => {
+            Verdict::no(Severity::Warning, Reason::Waiting, deleting(scene, &version.meta))
+        }
         (Some(_), _) if scene.decision.course != Course::Idle => Verdict::yes("the OpenStackVersion is initialized"),
         _ => {
             let text = format!("OpenStackVersion/{}: no version is in force yet", cp.meta.name);
@@ -275,6 +278,20 @@ pub(super) fn of_control_plane(
         all.extend(service_conditions(scene, children));
     }
     all
+}
+
+/// What an `OpenStackVersion` that is being deleted waits for.
+fn deleting(scene: &Scene<'_>, version: &Meta) -> String {
+    let key = format!("OpenStackVersion/{}", version.name);
+    let finalizers = version.finalizers.join(", ");
+    let ours = version.finalizers.iter().any(|finalizer| finalizer == api::UPSTREAM_FINALIZER);
+    let failure = scene.world.failures.get(&key).filter(|_| ours);
+    let failure = failure.map(|error| format!("; {} stays: {error}", api::UPSTREAM_FINALIZER));
+    format!(
+        "{key} is being deleted and waits for its finalizers {finalizers}{}; nothing is written until it is gone: if \
+         what set them is not there any more, remove them from metadata.finalizers",
+        failure.unwrap_or_default()
+    )
 }
 
 fn managed(ignored: &[String]) -> Verdict {

@@ -5,7 +5,7 @@ use api::{
     step::StepName,
     version::{ServiceState, StepState},
 };
-use plan::release::{Meta, Surplus};
+use plan::release::{Action, Meta, Surplus};
 use rstest::rstest;
 use serde_json::json;
 
@@ -21,6 +21,54 @@ fn deleted_in_steady_state_it_takes_everything_back() {
     assert_eq!((sim.deployed(), sim.condition("Ready").0), (Some(OLD), Status::True));
     assert_eq!(sim.writes, writes + 2, "created, and its target set");
     assert!(sim.status().update.is_none());
+}
+
+/// Upstream's operator puts its finalizer on each, and is not there any more; a backup brings it back, too.
+#[test]
+fn one_that_is_deleted_and_has_upstreams_finalizer_goes_and_comes_again() {
+    let mut sim = Sim::installed(None, OLD);
+    let others = "example.com/backup";
+    sim.version().meta.finalizers = vec![others.into(), api::UPSTREAM_FINALIZER.into()];
+    sim.settle();
+    assert_eq!(sim.version().meta.finalizers.len(), 2, "it is not being deleted");
+    sim.version().meta.deleting = true;
+    sim.world.failures.insert("OpenStackVersion/cloud".into(), "forbidden".into());
+    sim.cloud("/glance/template/replicas", json!(7));
+    let plan = sim.pass();
+    assert!(matches!(plan.actions.as_slice(), [Action::RemoveFinalizer { .. }]), "{:?}", plan.actions);
+    let (status, reason, message) = sim.cp_condition("Ready");
+    assert_eq!((status, reason.as_str()), (Status::False, "Waiting"));
+    let all = format!("{others}, {}", api::UPSTREAM_FINALIZER);
+    for named in ["OpenStackVersion/cloud is being deleted", &all, "stays: forbidden", "metadata.finalizers"] {
+        assert!(message.contains(named), "{message}");
+    }
+    let conditions = &sim.world.control_plane.as_ref().unwrap().status.conditions;
+    let initialized = "OpenStackControlPlaneOpenStackVersionInitializationReadyCondition";
+    assert_eq!(api::condition::find(conditions, initialized).unwrap().severity, api::condition::Severity::Warning);
+
+    sim.world.failures.clear();
+    sim.settle();
+    assert_eq!(sim.version().meta.finalizers, [others], "what others set is theirs");
+    assert!(sim.cp_condition("Ready").2.contains("waits for its finalizers example.com/backup;"));
+    assert_ne!(sim.field("Glance", "glance", "spec.replicas"), Some(json!(7)), "nothing is written until it is gone");
+    sim.version().meta.finalizers.clear();
+    sim.collect();
+    sim.settle();
+    assert!(!sim.version().meta.deleting);
+    assert_eq!((sim.deployed(), sim.cp_condition("Ready").0), (Some(OLD), Status::True));
+    assert_eq!(sim.field("Glance", "glance", "spec.replicas"), Some(json!(7)));
+}
+
+/// The condition of a second one asks to delete it: that must be possible.
+#[test]
+fn a_second_one_that_is_deleted_goes_too() {
+    let mut sim = Sim::installed(Some(&["placement"]), OLD);
+    let finalizers = vec![api::UPSTREAM_FINALIZER.to_owned()];
+    let meta = Meta { name: "second".into(), uid: "second".into(), deleting: true, finalizers, ..Meta::default() };
+    sim.world.surplus.push(Surplus { kind: "OpenStackVersion".into(), meta, conditions: Vec::new() });
+    sim.settle();
+    assert_eq!(sim.world.surplus, []);
+    assert_eq!((sim.condition("Ready").0, sim.version().meta.name.as_str()), (Status::True, "cloud"));
 }
 
 #[test]

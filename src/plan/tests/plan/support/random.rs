@@ -210,6 +210,10 @@ impl Recipe {
             5 => sim.world.version = None,
             6 => sim.version().spec = Err("spec.targetVersion: bad".into()),
             7 => sim.version().meta.deleting = true,
+            10 => {
+                let meta = &mut sim.version().meta;
+                (meta.deleting, meta.finalizers) = (true, vec![api::UPSTREAM_FINALIZER.into(), "a.io/b".into()]);
+            }
             8 => sim.world.kinds.values_mut().take(3).for_each(|kind| *kind = Objects::Absent),
             9 => sim.world.nodesets = Objects::Absent,
             _ => {}

@@ -144,6 +144,13 @@ impl Sim {
             Action::RemoveAnnotation { annotation, .. } => {
                 self.version().meta.annotations.remove(annotation);
             }
+            Action::RemoveFinalizer { name, uid, finalizer, at } => {
+                let surplus = self.world.surplus.iter_mut().map(|surplus| &mut surplus.meta);
+                let mut all = self.world.version.iter_mut().map(|version| &mut version.meta).chain(surplus);
+                let meta = all.find(|meta| meta.name == *name).unwrap();
+                assert_eq!((&meta.uid, &meta.finalizers.remove(*at)), (uid, finalizer));
+                self.collect();
+            }
             Action::Apply { object, .. } => self.apply(object),
             Action::Delete { service, name, uid } => {
                 let kind = service::find(service).unwrap().kind;
@@ -151,6 +158,13 @@ impl Sim {
                 objects.retain(|o| o.metadata.name.as_deref() != Some(name) || o.metadata.uid.as_deref() != Some(uid));
             }
         }
+    }
+
+    /// What is being deleted and waits for nothing more is gone.
+    pub fn collect(&mut self) {
+        let gone = |meta: &Meta| meta.deleting && meta.finalizers.is_empty();
+        self.world.version.take_if(|version| gone(&version.meta));
+        self.world.surplus.retain(|surplus| !gone(&surplus.meta));
     }
 
     /// Writes the statuses.
@@ -162,7 +176,10 @@ impl Sim {
         if let (Some(root), Some(status)) = (&mut self.world.control_plane, &plan.statuses.control_plane) {
             root.status = serde_json::from_value(serde_json::to_value(status).unwrap()).unwrap();
         }
-        self.world.surplus.clone_from(&plan.statuses.surplus);
+        for surplus in &mut self.world.surplus {
+            let written = plan.statuses.surplus.iter().find(|written| written.meta.uid == surplus.meta.uid);
+            surplus.conditions.clone_from(&written.unwrap().conditions);
+        }
         self.notes.extend(plan.notes.iter().map(|note| format!("{}: {}", note.reason, note.message)));
     }
 
