@@ -44,7 +44,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) records: Records,
     pub(crate) decision: Decision,
     pub(crate) wanted: Vec<Wanted>,
-    /// The images of the version that the cloud goes to (or stays at).
+    /// The images of the version that the cloud goes to (or stays at), or would without a control plane.
     pub(crate) to: ImageSet,
     /// The images of the version that the cloud comes from.
     pub(crate) from: ImageSet,
@@ -91,7 +91,7 @@ fn image_sets(
     decision: &Decision,
 ) -> (ImageSet, ImageSet) {
     let custom = world.custom_images();
-    let to = records.image_set(decision.course.to().unwrap_or_default(), &custom);
+    let to = records.image_set(decision.in_force.as_deref().unwrap_or_default(), &custom);
     let from = match &decision.course {
         Course::Update { from, to, .. } if from != to => {
             let tracked = before.tracked_custom_images.get(from).cloned().unwrap_or_default();

@@ -24,6 +24,8 @@ async fn a_version_from_before_the_control_plane_is_adopted_with_its_custom_imag
     let waits = |status: &_| said(status, "Ready").contains("there is no OpenStackControlPlane");
     let uid = cloud.until("alone", waits).await;
     assert_eq!(uid.available_version.as_deref(), Some(OLD));
+    assert!(said(&uid, "Initialized").starts_with("True"), "its images are known");
+    assert_eq!(serde_json::to_value(&uid.container_images).unwrap()["glanceAPIImage"], json!(HOTFIX));
     let uid = cloud.version().await.metadata.uid;
 
     cloud.cluster.apply(cloud.plane(json!({}))).await.unwrap();

@@ -78,11 +78,12 @@ fn version_status(scene: &Scene<'_>, walk: &Walk, children: &Children, deployed:
     let before = scene.before;
     let bundle = Some(scene.world.bundle.version.clone()).filter(|version| !version.is_empty());
     let available = bundle.or_else(|| before.available_version.clone());
+    // Nothing is decided, so nothing is forgotten: a control plane or a spec that cannot be read now may be readable again
+    // in a moment.
     let idle = scene.decision.course == Course::Idle;
+    let unknown = idle && !scene.to.known;
     let update = match () {
         () if deployed.ends => None,
-        // Nothing is decided, so nothing is forgotten: a control plane or a spec that cannot be read now may be readable
-        // again in a moment.
         () if idle => before.update.clone(),
         () => walk.update.clone(),
     };
@@ -95,8 +96,8 @@ fn version_status(scene: &Scene<'_>, walk: &Walk, children: &Children, deployed:
         conditions: Vec::new(),
         deployed_version: deployed.version.clone(),
         deployed_image_set: deployed.image_set.clone(),
-        container_images: if idle { before.container_images.clone() } else { scene.to.effective.container_images() },
-        service_defaults: if idle { before.service_defaults.clone() } else { scene.to.switches.clone() },
+        container_images: if unknown { before.container_images.clone() } else { scene.to.effective.container_images() },
+        service_defaults: if unknown { before.service_defaults.clone() } else { scene.to.switches.clone() },
         tracked_custom_images: tracked(scene, to, |version| kept.contains_key(version)),
         container_image_version_defaults: map(&kept, |record| Some(record.images.clone())),
         available_service_defaults: map(&kept, |record| Some(record.switches.clone())),

@@ -43,6 +43,8 @@ impl Course {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Decision {
     pub(crate) course: Course,
+    /// The target that was accepted last, also while there is no control plane to act on.
+    pub(crate) in_force: Option<String>,
     /// The verdict on `spec.targetVersion`.
     pub(crate) verdict: Verdict,
     /// The value that an empty `spec.targetVersion` gets.
@@ -51,7 +53,8 @@ pub(crate) struct Decision {
 
 /// Decides which version is wanted and may be.
 pub(crate) fn decide(world: &World, before: &OpenStackVersionStatus, records: &Records) -> Decision {
-    let mut decision = Decision { course: Course::Idle, verdict: Verdict::yes(""), default_target: None };
+    let mut decision =
+        Decision { course: Course::Idle, in_force: None, verdict: Verdict::yes(""), default_target: None };
     let Some(version) = &world.version else { return decision };
     let Ok(spec) = &version.spec else {
         decision.verdict = Verdict::unknown("spec.targetVersion is not judged while the spec does not parse");
@@ -64,7 +67,7 @@ pub(crate) fn decide(world: &World, before: &OpenStackVersionStatus, records: &R
         return decision;
     };
     let case = Case { world, before, records, deployed: deployed_version(world, before), requested: &requested };
-    let accepted = match case.refusal() {
+    decision.in_force = match case.refusal() {
         None => {
             decision.verdict = Verdict::yes(format!("the target is {requested}"));
             decision.default_target = spec.target_version.is_empty().then(|| requested.clone());
@@ -77,7 +80,7 @@ pub(crate) fn decide(world: &World, before: &OpenStackVersionStatus, records: &R
     };
     let acts = world.control_plane.as_ref().is_some_and(|cp| !cp.meta.deleting && cp.meta.name == version.meta.name);
     if acts && !version.meta.deleting {
-        decision.course = accepted.map_or(Course::Idle, |accepted| case.course(accepted));
+        decision.course = decision.in_force.clone().map_or(Course::Idle, |accepted| case.course(accepted));
     }
     decision
 }

@@ -4,7 +4,7 @@ use api::{annotation, condition::Status, service::SERVICES};
 use plan::release::Objects;
 use serde_json::json;
 
-use crate::support::{NEW, NEWER, OLD, Sim, bundle, custom};
+use crate::support::{NEW, NEWER, OLD, Sim, bundle, custom, image_of};
 
 #[test]
 fn deployed_and_ready_come_together_and_only_when_everything_is_ready() {
@@ -56,6 +56,33 @@ fn a_service_is_created_only_with_its_config_map_data_and_nothing_of_the_control
     let data = sim.field("ConfigMap", "test-operator-config", "data").unwrap();
     let keys: Vec<&str> = data.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["ansibletest-image", "horizontest-image", "tempest-image", "tobiko-image"]);
+}
+
+/// To choose the custom images first one looks at what the release brings.
+#[test]
+fn a_version_before_its_control_plane_says_which_images_it_is_going_to_use() {
+    let mut sim = Sim::new(None, bundle(OLD));
+    sim.pass();
+    let plane = sim.world.control_plane.take();
+    sim.settle();
+    assert_eq!(sim.world.version_spec().unwrap().target_version, OLD);
+    let image = |sim: &Sim, name: &str| serde_json::to_value(&sim.status().container_images).unwrap()[name].clone();
+    assert_eq!(image(&sim, "glanceAPIImage"), json!(image_of("glanceAPIImage", OLD)));
+    assert_eq!(image(&sim, "cinderVolumeImages"), json!({"default": image_of("cinderVolumeImage", OLD)}));
+    assert_eq!(sim.status().service_defaults, api::service::release_defaults());
+    let (status, _, message) = sim.condition("Initialized");
+    assert_eq!((status, message.as_str()), (Status::True, "the images of 1.0.0 are known"));
+    assert_eq!(sim.condition("Ready").1, "NotFound");
+
+    sim.spec().custom_container_images = custom(json!({"glanceAPIImage": "fix.io/glance:1"}));
+    sim.settle();
+    assert_eq!(image(&sim, "glanceAPIImage"), json!("fix.io/glance:1"));
+    assert!(sim.world.kinds.values().flatten().next().is_none() && sim.status().update.is_none());
+    assert_eq!(sim.deployed(), None);
+    sim.world.control_plane = plane;
+    sim.settle();
+    assert_eq!(sim.deployed(), Some(OLD));
+    assert_eq!(sim.text("Glance", "glance", "spec.containerImage"), "fix.io/glance:1");
 }
 
 /// Peer: #1429, #1439: defaults of a newer operator reach older services.
