@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::keys::KeySetStatus;
+use super::{keys::KeySetStatus, upgrade::Strategy};
 use crate::{
     condition::{Condition, Reason},
     version::{readable, readable_items},
@@ -135,6 +135,10 @@ pub struct UpgradeStatus {
     pub from_image: String,
     /// The image to come.
     pub to_image: String,
+    /// The strategy that it began with: the order of its steps stays, whatever the spec says meanwhile. Absent for an
+    /// installation.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable")]
+    pub strategy: Option<Strategy>,
     /// Where it is.
     pub step: UpgradeStep,
     /// When it began.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::spec::{filled, release_schema};
 
 /// Whether users notice an upgrade.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
 pub enum Strategy {
     /// The API serves all the time: expand, migrate, rolling update, contract.
     #[default]

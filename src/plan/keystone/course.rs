@@ -63,6 +63,7 @@ impl Course {
             to: to.release.to_string(),
             from_image: from.map(|from| from.image.clone()).unwrap_or_default(),
             to_image: to.image.clone(),
+            strategy: from.map(|_| steps::strategy(scene)),
             step,
             started_at: scene.world.now,
             step_started_at: scene.world.now,

@@ -2,7 +2,7 @@
 
 use api::{
     condition::{self, READY, Reason, Severity, Status, Verdict},
-    keystone::{KeystoneStatus, Strategy, UpgradeHistoryEntry, UpgradeResult, UpgradeStep},
+    keystone::{KeystoneStatus, UpgradeHistoryEntry, UpgradeResult, UpgradeStatus, UpgradeStep},
     series::Series,
     version::HISTORY_MAX,
 };
@@ -203,10 +203,13 @@ fn available(scene: &Scene<'_>, course: &Course, status: &KeystoneStatus) -> Ver
     if ready > 0 {
         return Verdict::yes(format!("{ready} pods serve"));
     }
-    let offline = scene.spec.is_some_and(|spec| spec.upgrade.strategy == Strategy::Offline);
     let stopped = course.upgrade.as_ref().is_some_and(|upgrade| steps::is_stopped(scene, upgrade.step));
-    if offline && stopped {
-        return Verdict::no(Severity::Info, Reason::Requested, "stopped, as spec.upgrade.strategy Offline asks for");
+    if stopped {
+        return Verdict::no(
+            Severity::Info,
+            Reason::Requested,
+            "stopped: the upgrade began with spec.upgrade.strategy Offline",
+        );
     }
     if matches!(scene.target.course, target::Course::Idle | target::Course::Install { .. }) {
         return Verdict::no(Severity::Info, Reason::Requested, "no pod serves yet; Ready says what that waits for");
@@ -227,8 +230,12 @@ fn progressing(scene: &Scene<'_>, course: &Course) -> Verdict {
         Some(upgrade) => {
             let what = if upgrade.from.is_empty() { "installing" } else { "upgrading to" };
             let text = format!(
-                "{what} {}: step {}, attempt {}: {}",
-                upgrade.to_image, upgrade.step, upgrade.attempt, upgrade.message
+                "{what} {}: step {}, attempt {}: {}{}",
+                upgrade.to_image,
+                upgrade.step,
+                upgrade.attempt,
+                upgrade.message,
+                changed_strategy(scene, upgrade)
             );
             Verdict { reason: Reason::Requested, ..Verdict::yes(text) }
         }
@@ -240,6 +247,16 @@ fn progressing(scene: &Scene<'_>, course: &Course) -> Verdict {
             ),
             None => Verdict::no(Severity::None, Reason::NotNeeded, "nothing is under way"),
         },
+    }
+}
+
+/// What becomes of a strategy that was set after the upgrade had begun.
+fn changed_strategy(scene: &Scene<'_>, upgrade: &UpgradeStatus) -> String {
+    match upgrade.strategy.zip(scene.spec.map(|spec| spec.upgrade.strategy)) {
+        Some((began, wanted)) if began != wanted => {
+            format!("; spec.upgrade.strategy {wanted} holds for the next upgrade, this one began with {began}")
+        }
+        _ => String::new(),
     }
 }
 

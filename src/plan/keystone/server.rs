@@ -74,7 +74,7 @@ pub(super) fn serving(scene: &Scene<'_>) -> Serving {
 /// Whether there are no pods: in the steps without any, and when the table begins again after them. Pods of the old image
 /// would come back to a schema that has changed.
 fn stays_stopped(scene: &Scene<'_>, running: &UpgradeStatus) -> bool {
-    let offline = scene.spec.is_some_and(|spec| spec.upgrade.strategy == Strategy::Offline);
+    let offline = steps::strategy(scene) == Strategy::Offline;
     let empty = live(scene).and_then(|live| field(live, "spec.replicas")).and_then(Value::as_i64) == Some(0);
     steps::is_stopped(scene, running.step) || (offline && running.expanded && empty)
 }

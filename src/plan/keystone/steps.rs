@@ -104,8 +104,11 @@ fn moves_on(scene: &Scene<'_>) -> bool {
     matches!((scene.from(), scene.to()), (Some(from), Some(to)) if to.release > from.release)
 }
 
-fn strategy(scene: &Scene<'_>) -> Strategy {
-    scene.spec.map(|spec| spec.upgrade.strategy).unwrap_or_default()
+/// The strategy on record: in the order of another one, a step that is still to be done would count as passed. An upgrade
+/// that an older operator began has none on record.
+pub(super) fn strategy(scene: &Scene<'_>) -> Strategy {
+    let recorded = scene.before.upgrade.as_ref().and_then(|upgrade| upgrade.strategy);
+    recorded.or(scene.spec.map(|spec| spec.upgrade.strategy)).unwrap_or_default()
 }
 
 /// A step that is one Job.

@@ -122,6 +122,36 @@ fn check(sim: &Sim, contracted: &mut bool) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// The steps of an upgrade, as Events tell them.
+const PREPARED: &[&str] = &["PreparationComplete"];
+const ONLINE: &[&str] =
+    &["ExpandComplete", "MigrateComplete", "DeploymentRolloutComplete", "VerificationComplete", "ContractComplete"];
+const OFFLINE: &[&str] = &[
+    "Stopped",
+    "ExpandComplete",
+    "MigrateComplete",
+    "ContractComplete",
+    "DeploymentRolloutComplete",
+    "VerificationComplete",
+];
+
+/// Every phase of every upgrade that is complete was run, in one of the two orders, whatever the spec said meanwhile.
+fn in_order(notes: &[String]) -> Result<(), TestCaseError> {
+    let mut steps = Vec::new();
+    for note in notes.iter().map(|note| note.split(':').next().unwrap()) {
+        match note {
+            "UpgradeInitiated" | "UpgradeRetargeted" => steps.clear(),
+            "UpgradeComplete" => {
+                let orders = [ONLINE, OFFLINE].map(|order| [PREPARED, order].concat());
+                prop_assert!(orders.contains(&steps), "{:?}", steps);
+            }
+            _ if [PREPARED, ONLINE, OFFLINE].concat().contains(&note) => steps.push(note),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn config() -> Config {
     let more = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
     Config { cases: more.unwrap_or(16), failure_persistence: None, max_shrink_iters: 400, ..Config::default() }
@@ -188,7 +218,11 @@ proptest! {
     /// Ordered (checked by the kubelet of the simulation: one writer at a time, no contract beside an old pod), explained,
     /// monotone, crash-safe; and when everything is well again, convergent and quiet.
     #[test]
-    fn whatever_happens_it_ends_well(installed: bool, events in proptest::collection::vec(event(), 1..250)) {
+    fn whatever_happens_it_ends_well(
+        installed: bool,
+        events in proptest::collection::vec(event(), 1..250),
+        flips in proptest::collection::vec(any::<bool>(), 60),
+    ) {
         let mut sim = if installed { Sim::installed(OLD) } else { Sim::new(OLD) };
         if installed {
             sim.image(NEW);
@@ -202,9 +236,16 @@ proptest! {
         sim.broken.clear();
         sim.lingering = false;
         sim.retry("well again").settle();
-        sim.image(PATCH).settle();
+        sim.image(PATCH);
+        for offline in flips {
+            happen(&mut sim, &Event::Offline(offline));
+            sim.pass();
+            sim.cluster();
+        }
+        sim.settle();
         let image = sim.world.keystone.status.installed_image.clone();
         prop_assert_eq!(image.as_deref(), Some(PATCH), "{:#?}", sim.world.keystone.status);
         prop_assert!(sim.condition("Ready").0, "{:?}", sim.condition("Ready"));
+        in_order(&sim.notes)?;
     }
 }

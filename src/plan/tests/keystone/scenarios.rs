@@ -90,6 +90,34 @@ fn offline_nobody_runs_while_the_schema_changes() {
     assert!(sim.condition("Ready").0);
 }
 
+#[rstest]
+#[case::online("RollingUpdate", Strategy::Online, Strategy::Offline, &["verify", "contract"])]
+#[case::online_late("Contracting", Strategy::Online, Strategy::Offline, &["verify", "contract"])]
+#[case::offline("Contracting", Strategy::Offline, Strategy::Online, &["contract", "verify"])]
+#[case::offline_early("Expanding", Strategy::Offline, Strategy::Online, &["contract", "verify"])]
+fn a_strategy_that_changes_on_the_way_holds_for_the_next_upgrade(
+    #[case] step: &str,
+    #[case] began: Strategy,
+    #[case] wanted: Strategy,
+    #[case] order: &[&str],
+    // Another build begins at the first step, in the same order.
+    #[values(NEW, "quay.io/keystone:2026.1-p1")] then: &str,
+) {
+    let mut sim = Sim::installed(OLD);
+    sim.spec(|spec| spec.upgrade.strategy = began).image(NEW).until(step);
+    sim.spec(|spec| spec.upgrade.strategy = wanted).pass();
+    let said = format!("; spec.upgrade.strategy {wanted} holds for the next upgrade, this one began with {began}");
+    assert!(sim.condition("Progressing").1.ends_with(&said), "{:?}", sim.condition("Progressing"));
+    assert_eq!(sim.step().as_deref(), Some(step));
+    sim.image(then).settle();
+    let tasks = sim.tasks();
+    assert_eq!(tasks[tasks.len() - 5..tasks.len() - 1], [&["expand", "migrate"], order].concat());
+    assert_eq!(sim.condition("Ready"), (true, format!("{then} is installed")));
+    for pod in sim.servers() {
+        assert_eq!(sim.find("Pod", &pod).unwrap().data["spec"]["containers"][0]["image"], then, "{pod}");
+    }
+}
+
 #[test]
 fn a_backup_is_on_record_before_the_schema_changes() {
     let mut sim = Sim::installed(OLD);
