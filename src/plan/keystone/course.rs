@@ -152,7 +152,10 @@ fn walk(scene: &Scene<'_>, running: &UpgradeStatus) -> Course {
                 message: String::new(),
                 ..noted
             };
-            Course { upgrade: Some(upgrade), completed: Some(running.step), ..Course::resting() }
+            // No Event tells of a backup that nobody wanted any more.
+            let skipped = running.step == UpgradeStep::BackingUp && jobs::backup_reference(scene).is_none();
+            let completed = (!skipped).then_some(running.step);
+            Course { upgrade: Some(upgrade), completed, ..Course::resting() }
         }
         Advance::Finished => {
             let installed = running.from_image.is_empty();

@@ -74,6 +74,25 @@ fn a_field_that_was_corrected_is_used_at_once() {
 }
 
 #[test]
+fn a_backup_that_is_not_wanted_any_more_is_not_waited_for() {
+    let mut sim = Sim::installed(OLD);
+    sim.jobs.insert("backup", Behaviour::Waits("ImagePullBackOff", "not found"));
+    let backup = Backup { claim_name: "backups".into(), image: "mariadb:nowhere".into(), keys: true };
+    sim.spec(|spec| spec.upgrade.backup = Some(backup)).image(NEW).settle();
+    assert_eq!(sim.step().as_deref(), Some("BackingUp"));
+    // Nobody knows what a spec says that cannot be read.
+    let spec = std::mem::replace(&mut sim.world.keystone.spec, Err("junk".into()));
+    sim.settle();
+    assert_eq!(sim.step().as_deref(), Some("BackingUp"));
+    sim.world.keystone.spec = spec;
+    sim.spec(|spec| spec.upgrade.backup = None).settle();
+    assert_eq!(sim.condition("Ready"), (true, format!("{NEW} is installed")));
+    assert_eq!(sim.world.keystone.status.history.last().unwrap().backup, None);
+    assert_eq!(sim.noted("BackupComplete"), 0, "{:?}", sim.notes);
+    assert!(!sim.names("Job").iter().any(|job| job.contains("-db-backup-")), "{:?}", sim.names("Job"));
+}
+
+#[test]
 fn a_job_that_hangs_ends_at_its_deadline() {
     let mut sim = Sim::installed(OLD);
     sim.jobs.insert("migrate", Behaviour::Hangs);
