@@ -146,9 +146,9 @@ fn absent(scene: &Scene<'_>, object: &str, task: Task) -> Progress {
     if let Some(failure) = obstacle(scene, task) {
         return Progress::Failed(failure);
     }
-    let readers = reader(scene, task);
-    if readers != Progress::Done {
-        return readers;
+    let waits = waits(scene, task);
+    if waits != Progress::Done {
+        return waits;
     }
     match writers(scene, None).next() {
         Some(writer) if task.writes() => Progress::Running(format!("{object} waits for {writer}")),
@@ -171,9 +171,14 @@ fn obstacle(scene: &Scene<'_>, task: Task) -> Option<Failure> {
     keys::trouble(scene)
 }
 
-/// Who still reads what contract drops: somebody may have brought old pods back after they were gone.
-fn reader(scene: &Scene<'_>, task: Task) -> Progress {
-    if task == Task::Contract { server::drained(scene) } else { Progress::Done }
+/// What has to be gone first: keys that are not to be used, and who still reads what contract drops. Somebody may have
+/// brought old pods back after they were gone.
+fn waits(scene: &Scene<'_>, task: Task) -> Progress {
+    match keys::waits(scene) {
+        Some(waits) => Progress::Running(waits),
+        None if task == Task::Contract => server::drained(scene),
+        None => Progress::Done,
+    }
 }
 
 /// Whether another `Keystone` uses the same database, and was there first.
@@ -236,7 +241,7 @@ pub(crate) fn create(scene: &Scene<'_>, task: Task) -> Vec<Action> {
     let Some(name) = job_name(scene, upgrade, task) else { return Vec::new() };
     let there = scene.world.object(&JOB, &name).is_some();
     let blocked = task.writes() && writers(scene, Some(&name)).next().is_some();
-    if there || blocked || obstacle(scene, task).is_some() || reader(scene, task) != Progress::Done {
+    if there || blocked || obstacle(scene, task).is_some() || waits(scene, task) != Progress::Done {
         return Vec::new();
     }
     let labels = [(RECORD, record(upgrade))];

@@ -2,6 +2,7 @@
 //! rotate is told in [`super::rotation`].
 
 use api::{
+    DynamicObject,
     condition::Reason,
     keystone::{DeletionPolicy, KeyRepository, KeystoneSpec, names},
     service::Kind,
@@ -119,21 +120,36 @@ fn create(scene: &Scene<'_>, row: &Repository, skip: usize, count: usize, policy
     Some(Action::Create { kind: kind.kind, object })
 }
 
-/// The names of the Secrets that are not there.
+/// The Secret with the keys, when it is there to stay.
+pub(super) fn published<'a>(world: &'a World, row: &Repository) -> Option<&'a DynamicObject> {
+    world.object(&SECRET, &(row.secret)(world)).filter(|live| !objects::goes(world, live))
+}
+
+/// The names of the Secrets that are not there, or are about to go.
 fn missing(world: &World) -> impl Iterator<Item = String> {
-    REPOSITORIES.iter().map(|row| (row.secret)(world)).filter(|name| world.object(&SECRET, name).is_none())
+    REPOSITORIES.iter().filter(|row| published(world, row).is_none()).map(|row| (row.secret)(world))
+}
+
+/// What has to be gone before keys can be made: those of a deleted `Keystone` of the same name.
+pub(crate) fn waits(scene: &Scene<'_>) -> Option<String> {
+    let name = missing(scene.world).find(|name| scene.world.object(&SECRET, name).is_some())?;
+    Some(format!(
+        "waits until Secret/{name} of the deleted Keystone is gone; if it stays, look at its metadata.finalizers and \
+         metadata.ownerReferences"
+    ))
 }
 
 /// How many fresh keys the world needs: randomness is not taken in every pass.
 pub fn keys_to_make(world: &World) -> usize {
     let Ok(spec) = &world.keystone.spec else { return 0 };
-    if world.keystone.status.keys_created || missing(world).next().is_none() {
+    let absent = |row: &Repository| world.object(&SECRET, &(row.secret)(world)).is_none();
+    if world.keystone.status.keys_created || !REPOSITORIES.iter().any(absent) {
         return 0;
     }
     REPOSITORIES.iter().map(|row| (row.most)(spec)).fold(0, usize::saturating_add)
 }
 
-/// Whether all of them are there.
+/// Whether all of them are there to stay.
 pub(crate) fn exist(scene: &Scene<'_>) -> bool {
     missing(scene.world).next().is_none()
 }
@@ -145,7 +161,7 @@ pub(crate) fn trouble(scene: &Scene<'_>) -> Option<Failure> {
         let (label, value) = api::MANAGED_BY;
         let message = format!(
             "{object} was made once and is gone; new keys would make what it encrypted unreadable: restore it from a \
-             backup, with the labels {label}={value} and {}={}",
+             backup, with the labels {label}={value} and {}={} and without metadata.ownerReferences",
             super::INSTANCE,
             scene.world.name(),
         );

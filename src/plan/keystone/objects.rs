@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Scene,
-    world::{Action, COMPONENT, INSTANCE},
+    world::{Action, COMPONENT, INSTANCE, World},
 };
 use crate::{
     gate::{Unmet, plain},
@@ -151,6 +151,15 @@ pub(super) fn overruled(scene: &Scene<'_>, kind: &Kind, spec: &Value, free: &[&s
 /// Whether this very `Keystone` owns the object: one of the same name that was deleted does not count.
 pub(super) fn is_owned(scene: &Scene<'_>, live: &DynamicObject) -> bool {
     live.metadata.owner_references.iter().flatten().any(|owner| owner.uid == scene.world.keystone.meta.uid)
+}
+
+/// Whether an object is about to go: it is being deleted, or nobody owns it but a deleted `Keystone` of the same name, with
+/// which the garbage collector takes it. An owner of another kind keeps it.
+pub(super) fn goes(world: &World, live: &DynamicObject) -> bool {
+    let owners = live.metadata.owner_references.as_deref().unwrap_or_default();
+    let mut deleted =
+        owners.iter().map(|owner| owner.kind == keystone::KEYSTONE.kind && owner.uid != world.keystone.meta.uid);
+    live.metadata.deletion_timestamp.is_some() || (!owners.is_empty() && deleted.all(|deleted| deleted))
 }
 
 /// The deletion of an object, unless it is on its way.

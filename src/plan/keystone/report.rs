@@ -165,7 +165,10 @@ fn keys_ready(scene: &Scene<'_>) -> Verdict {
     match keys::trouble(scene) {
         Some(trouble) => Verdict::no(Severity::Error, trouble.reason, trouble.message),
         None if keys::exist(scene) => Verdict::yes("the keys for tokens and credentials are there"),
-        None => Verdict::no(Severity::Info, Reason::Requested, "the keys are being made"),
+        None => {
+            let waits = keys::waits(scene).unwrap_or_else(|| "the keys are being made".to_owned());
+            Verdict::no(Severity::Info, Reason::Requested, waits)
+        }
     }
 }
 

@@ -30,10 +30,10 @@ use jiff::Timestamp;
 
 use super::{
     Scene,
-    keys::{REPOSITORIES, Repository},
+    keys::{self, REPOSITORIES, Repository},
     objects::{self, annotation, is_finished, name},
     target::Course,
-    world::{Action, JOB, Note, NoteReason, SECRET},
+    world::{Action, JOB, Note, NoteReason},
 };
 use check::Published;
 use confirm::Spread;
@@ -125,7 +125,7 @@ fn outcome(scene: &Scene<'_>, row: &Repository) -> Outcome {
     let before = scene.before.keys.iter().find(|known| known.name == row.id);
     let Some(spec) = scene.spec else { return Outcome { status: before.cloned(), ..Outcome::default() } };
     let (parts, next) = parts::actions(scene, row, spec);
-    let Some(secret) = scene.world.object(&SECRET, &(row.secret)(scene.world)) else {
+    let Some(secret) = keys::published(scene.world, row) else {
         // Before the first keys are made, or after they are lost: `KeysReady` tells.
         return Outcome { status: before.cloned(), actions: parts, next, ..Outcome::default() };
     };

@@ -120,6 +120,14 @@ impl Sim {
         self.spec(|spec| spec.image.tag = Some(tag))
     }
 
+    /// The Keystone was deleted, and there is one of the same name again.
+    pub fn created_again(&mut self, uid: &str) -> &mut Self {
+        let keystone = &mut self.world.keystone;
+        keystone.meta.uid = uid.into();
+        keystone.status = KeystoneStatus::default();
+        self
+    }
+
     /// One pass of the operator.
     pub fn pass(&mut self) -> Plan {
         let planned = plan(&self.world);

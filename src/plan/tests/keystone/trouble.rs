@@ -1,11 +1,14 @@
 //! What goes wrong, and what is said about it.
 
-use api::keystone::{Backup, Strategy};
+use api::keystone::{Backup, DeletionPolicy, Strategy};
 use plan::{json, keystone::Other};
 use rstest::rstest;
 use serde_json::json;
 
-use super::sim::{Behaviour, NEW, OLD, Sim, spec};
+use super::{
+    keys::{CREDENTIAL, FERNET, key},
+    sim::{Behaviour, NEW, OLD, Sim, spec},
+};
 
 const DUPLICATE: &str = "(pymysql.err.OperationalError) (1061, \"Duplicate key name 'ix_revocation'\")";
 
@@ -186,6 +189,49 @@ fn keys_that_are_gone_are_never_made_again() {
     sim.objects("Secret").push(std::sync::Arc::new(secret));
     sim.settle();
     assert!(sim.condition("Ready").0);
+}
+
+/// `kubectl replace --force`: the new one comes before the garbage collector.
+#[test]
+fn keys_that_go_with_a_deleted_keystone_are_not_those_of_the_next_one() {
+    let mut sim = Sim::new(OLD);
+    sim.spec(|spec| spec.deletion_policy = DeletionPolicy::Delete).settle();
+    let old = sim.keys(FERNET);
+    sim.world.fresh_keys = (10..30).map(key).collect();
+    sim.created_again("another").settle();
+    let waits = format!("waits until Secret/{FERNET} of the deleted Keystone is gone");
+    for condition in ["Ready", "KeysReady", "Progressing"] {
+        assert!(sim.condition(condition).1.contains(&waits), "{:?}", sim.condition(condition));
+    }
+    assert!(!sim.condition("Degraded").0 && sim.tasks().len() == 2, "nothing runs with keys that are about to go");
+    // They go one after the other.
+    sim.delete("Secret", FERNET);
+    sim.settle();
+    assert!(sim.condition("KeysReady").1.contains(CREDENTIAL) && !sim.world.keystone.status.keys_created);
+    sim.edit("Secret", CREDENTIAL, |live| live["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"));
+    sim.settle();
+    assert!(sim.condition("KeysReady").1.contains(CREDENTIAL) && !sim.world.keystone.status.keys_created);
+    sim.notes.clear();
+    sim.delete("Secret", CREDENTIAL);
+    sim.settle();
+    assert_eq!(sim.condition("Ready"), (true, format!("{OLD} is installed")));
+    assert!(sim.world.keystone.status.keys_created && sim.condition("KeysReady").0);
+    assert_ne!(sim.keys(FERNET), old);
+    assert_eq!((sim.noted("FernetKeysGenerated"), sim.noted("FernetKeysChanged")), (1, 0), "{:?}", sim.notes);
+}
+
+#[rstest]
+#[case::retained(json!(null))]
+#[case::kept_by_another(json!([{"apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "name": "x", "uid": "y"}]))]
+fn keys_that_stay_are_those_of_the_next_one(#[case] owners: serde_json::Value) {
+    let mut sim = Sim::installed(OLD);
+    for secret in [FERNET, CREDENTIAL] {
+        sim.edit("Secret", secret, |live| live["metadata"]["ownerReferences"] = owners.clone());
+    }
+    let old = sim.keys(FERNET);
+    sim.created_again("another").settle();
+    assert_eq!(sim.condition("Ready"), (true, format!("{OLD} is installed")));
+    assert_eq!(sim.keys(FERNET), old);
 }
 
 #[rstest]
