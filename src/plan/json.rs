@@ -84,7 +84,7 @@ pub fn keys(path: &str) -> Vec<String> {
     path.split('.').filter(|key| !key.is_empty()).map(str::to_owned).collect()
 }
 
-/// Whether `live` has everything that `wanted` says. What `live` has beyond it (defaults of the API server, fields of
+/// Whether `live` has everything that `wanted` says, but for fields that are empty. What `live` has beyond it (defaults of the API server, fields of
 /// other managers) does not count; lists have to match item by item.
 pub fn covers(live: &Value, wanted: &Value) -> bool {
     difference(live, wanted, |_, _, _| None).is_none()
@@ -107,8 +107,7 @@ fn inside_out(live: &Value, wanted: &Value, meaning: Meaning) -> Option<Vec<Stri
             match live.get(key).map(|live| (live, meaning(key, live, wanted))) {
                 Some((_, Some(true))) => return None,
                 Some((live, None)) => path = inside_out(live, wanted, meaning)?,
-                // The API server drops explicit nulls and may drop empty objects.
-                None if wanted.is_null() => return None,
+                None if is_empty(wanted) => return None,
                 Some((_, Some(false))) | None => {}
             }
             Some(key.clone())
@@ -123,6 +122,17 @@ fn inside_out(live: &Value, wanted: &Value, meaning: Meaning) -> Option<Vec<Stri
     };
     path.push(key);
     Some(path)
+}
+
+/// Whether the API server may drop it: explicit nulls always, other empty values from kinds of its own (`omitempty`).
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// A hash of the value that does not depend on the order of keys: 16 hexadecimal digits.
@@ -218,7 +228,9 @@ mod tests {
         assert!(covers(&live, &json!({"image": "a", "list": [{"x": 1}], "gone": null})));
         assert!(!covers(&live, &json!({"image": "b"})));
         assert!(!covers(&live, &json!({"list": []})));
-        assert!(!covers(&live, &json!({"more": {}})));
+        assert!(!covers(&live, &json!({"more": {"x": 1}})));
+        assert!(covers(&live, &json!({"more": {}, "text": "", "items": [], "list": [{"x": 1, "none": ""}]})));
+        assert!(!covers(&live, &json!({"image": ""})), "what is there is not empty");
         let path = |wanted: Value, meaning| difference(&live, &wanted, meaning).map(|path| path.join("."));
         assert_eq!(path(json!({"image": "a", "list": [{"x": 2}]}), |_, _, _| None).unwrap(), "list.0.x");
         assert_eq!(path(json!({"list": []}), |_, _, _| None).unwrap(), "list");

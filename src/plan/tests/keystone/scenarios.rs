@@ -46,6 +46,25 @@ fn an_upgrade_from_the_first_to_the_last_step() {
     }
 }
 
+/// The API server does not give them back.
+#[test]
+fn empty_values_in_what_the_administrator_writes_stop_nothing() {
+    let mut sim = Sim::new(OLD);
+    sim.spec(|spec| {
+        spec.tolerations = vec![json!({"key": "infra", "operator": "Exists", "value": "", "effect": ""})];
+        spec.topology_spread_constraints = Some(vec![json!({
+            "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": {}}, "matchLabelKeys": [],
+        })]);
+    });
+    sim.settle();
+    let live = &sim.find("Deployment", "keystone").unwrap().data["spec"]["template"]["spec"];
+    assert_eq!(live["tolerations"], json!([{"key": "infra", "operator": "Exists"}]));
+    assert_eq!(sim.condition("Ready"), (true, format!("{OLD} is installed")));
+    sim.image(NEW).settle();
+    assert_eq!(sim.condition("Ready"), (true, format!("{NEW} is installed")));
+}
+
 #[test]
 fn a_patch_whose_schema_is_current_runs_no_schema_job() {
     let mut sim = Sim::installed(OLD);

@@ -358,6 +358,15 @@ fn normalize(object: &mut Value) {
         }
         json::set(object, &json::keys("spec.template.spec.dnsPolicy"), json!("ClusterFirst"));
     }
+    for pod in ["spec.template.spec", "spec.jobTemplate.spec.template.spec"] {
+        for list in ["tolerations", "topologySpreadConstraints"].map(|list| format!("{pod}.{list}")) {
+            let items = json::get(object, &list).and_then(Value::as_array).cloned().unwrap_or_default();
+            for (index, mut item) in items.into_iter().enumerate() {
+                drop_empty(&mut item);
+                json::set(object, &json::keys(&format!("{list}.{index}")), item);
+            }
+        }
+    }
     if json::text(object, "kind") == Some("Secret") {
         let texts = json::get(object, "stringData").and_then(Value::as_object).cloned().unwrap_or_default();
         for (key, text) in texts {
@@ -367,4 +376,17 @@ fn normalize(object: &mut Value) {
     }
     // Of the apply; the API server gives the object a new one.
     json::remove(object, &json::keys("metadata.resourceVersion"));
+}
+
+/// `omitempty`: of what is empty, only objects behind a pointer stay.
+fn drop_empty(value: &mut Value) {
+    let Value::Object(map) = value else { return };
+    let empty = |key: &str, value: &Value| match value {
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty() && key != "labelSelector",
+        other => other.is_null(),
+    };
+    map.retain(|key, value| !empty(key, value));
+    map.values_mut().for_each(drop_empty);
 }
