@@ -184,7 +184,7 @@ pub struct BackupReference {
     pub claim_name: String,
     /// The folder in it, with the dump and the keys.
     pub path: String,
-    /// The release that it belongs to.
+    /// The release that the schema in it has.
     pub release: String,
     /// When it was complete.
     pub taken_at: Timestamp,

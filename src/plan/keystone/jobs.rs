@@ -316,9 +316,16 @@ pub(crate) fn backup_reference(scene: &Scene<'_>) -> Option<BackupReference> {
     Some(BackupReference {
         claim_name: backup.claim_name.clone(),
         path: backup_path(scene, upgrade),
-        release: upgrade.from.clone(),
+        release: schema(scene, upgrade),
         taken_at: scene.world.now,
     })
+}
+
+/// The release that the schema has before anything more changes it: an upgrade that was aborted, or one to another build,
+/// may have made it grow already.
+fn schema(scene: &Scene<'_>, upgrade: &UpgradeStatus) -> String {
+    let grown = if upgrade.expanded { Some(&upgrade.to) } else { scene.before.schema_release.as_ref() };
+    grown.unwrap_or(&upgrade.from).clone()
 }
 
 /// The folder of the backup in its claim.

@@ -167,8 +167,11 @@ fn verifying<'a>() -> Row<UpgradeStep, Scene<'a>, Action> {
     Row { step: UpgradeStep::Verifying, needed: |_| true, judge, act }
 }
 
+/// Whether a backup is to be taken. One of a schema that has grown already leads nowhere: it must not take the place of one
+/// from before.
 fn backs_up(scene: &Scene<'_>) -> bool {
-    schema_changes(scene) && scene.spec.is_some_and(|spec| spec.upgrade.backup.is_some())
+    let there = scene.before.upgrade.as_ref().is_some_and(|running| running.expanded && running.backup.is_some());
+    !there && schema_changes(scene) && scene.spec.is_some_and(|spec| spec.upgrade.backup.is_some())
 }
 
 /// Whether the schema has to be changed. Another build of the same release changes nothing when its own check says so;

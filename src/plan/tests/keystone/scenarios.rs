@@ -154,6 +154,43 @@ fn a_backup_is_on_record_before_the_schema_changes() {
     assert_eq!(sim.world.keystone.status.history.last().unwrap().backup.as_ref(), Some(&reference));
 }
 
+#[test]
+fn a_backup_of_a_schema_that_has_grown_never_replaces_one_from_before() {
+    let mut sim = Sim::installed(OLD);
+    let backup = Backup { claim_name: "backups".into(), image: "mariadb:10.11".into(), keys: true };
+    sim.spec(|spec| spec.upgrade.backup = Some(backup)).image(NEW).until("Migrating");
+    let taken = sim.world.keystone.status.upgrade.as_ref().unwrap().backup.clone();
+    assert_eq!(taken.as_ref().unwrap().release, "2025.2");
+    sim.image("quay.io/keystone:2026.1-p1").settle();
+    assert_eq!(sim.tasks().iter().filter(|task| *task == "backup").count(), 1, "{:?}", sim.tasks());
+    let history = &sim.world.keystone.status.history;
+    let ended: Vec<_> = history.iter().rev().take(2).map(|entry| (entry.result, &entry.backup)).collect();
+    assert_eq!(ended, [(UpgradeResult::Completed, &taken), (UpgradeResult::Superseded, &taken)]);
+}
+
+#[rstest]
+#[case::aborted("Expanding", "2026.1")]
+#[case::aborted_before("BackingUp", "2025.2")]
+fn a_backup_says_which_schema_it_has(#[case] step: &str, #[case] release: &str) {
+    let mut sim = Sim::installed(OLD);
+    let backup = Backup { claim_name: "backups".into(), image: "mariadb:10.11".into(), keys: true };
+    sim.spec(|spec| spec.upgrade.backup = Some(backup)).image(NEW).until(step);
+    sim.image(OLD).settle();
+    sim.image(NEW).until("Expanding");
+    let reference = sim.world.keystone.status.upgrade.as_ref().unwrap().backup.clone().unwrap();
+    assert_eq!(reference.release, release);
+}
+
+/// Nobody asked for one before the schema grew.
+#[test]
+fn a_late_backup_says_which_schema_it_has() {
+    let mut sim = Sim::installed(OLD);
+    sim.image(NEW).until("Migrating");
+    let backup = Backup { claim_name: "backups".into(), image: "mariadb:10.11".into(), keys: true };
+    sim.spec(|spec| spec.upgrade.backup = Some(backup)).image("quay.io/keystone:2026.1-p1").settle();
+    assert_eq!(sim.world.keystone.status.history.last().unwrap().backup.as_ref().unwrap().release, "2026.1");
+}
+
 #[rstest]
 #[case::with_keys(true, Some("fernet-keys credential-keys"))]
 #[case::without_keys(false, None)]
