@@ -343,7 +343,8 @@ pub(crate) fn name_of_step(scene: &Scene<'_>, upgrade: &UpgradeStatus) -> Option
 pub(super) fn job_name(scene: &Scene<'_>, upgrade: &UpgradeStatus, task: Task) -> Option<String> {
     let Some(spec) = scene.spec else { return upgrade.job.clone() };
     let inputs = match task {
-        Task::Verify => json!([spec.database, verified_pods(scene)?]),
+        Task::Verify => json!([spec.database, verified_pods(scene)?, spec.bootstrap, pod::admin_secret(scene, spec)]),
+        Task::Bootstrap => json!([spec.database, spec.bootstrap, pod::admin_secret(scene, spec)]),
         Task::Backup => json!([spec.database, spec.upgrade.backup]),
         _ => json!([spec.database]),
     };
