@@ -153,7 +153,8 @@ pub struct Bootstrap {
     /// The region. Default `RegionOne`.
     #[schemars(length(min = 1, max = 255))]
     pub region: String,
-    /// The URL that users reach; the Service's when absent.
+    /// The URL that users reach; the Service's when absent. Bootstrap writes it into the catalog: when Keystone is installed,
+    /// and when a newer release is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub public_endpoint: Option<String>,

@@ -38,7 +38,7 @@ pub struct KeystoneStatus {
     /// A release whose expand has run against the database although it is not installed: an upgrade was aborted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_release: Option<String>,
-    /// The URL that the catalog has.
+    /// The URL that bootstrap wrote into the catalog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// How many pods serve.

@@ -184,8 +184,6 @@ fn own_env(scene: &Scene<'_>, spec: &KeystoneSpec, task: Task, upgrade: &Upgrade
             pod::env("ADMIN_USER", &spec.bootstrap.admin_user),
         ]
     };
-    let internal = server::endpoint(scene);
-    let public = spec.bootstrap.public_endpoint.clone().filter(|url| !url.is_empty()).unwrap_or(internal.clone());
     let env = match task {
         Task::Backup => {
             let keys = spec.upgrade.backup.as_ref().is_some_and(|backup| backup.keys);
@@ -197,8 +195,8 @@ fn own_env(scene: &Scene<'_>, spec: &KeystoneSpec, task: Task, upgrade: &Upgrade
         Task::Bootstrap => {
             let mut env = administrator();
             env.push(pod::env("REGION", &spec.bootstrap.region));
-            env.push(pod::env("PUBLIC_URL", &public));
-            env.push(pod::env("INTERNAL_URL", &internal));
+            env.push(pod::env("PUBLIC_URL", &server::public_endpoint(scene, spec)));
+            env.push(pod::env("INTERNAL_URL", &server::endpoint(scene)));
             env
         }
         Task::Verify => {

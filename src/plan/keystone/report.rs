@@ -53,7 +53,7 @@ pub(crate) fn status(scene: &Scene<'_>, course: &Course, rotations: &Rotations) 
             .and_then(|upgrade| steps::phase(upgrade.step)),
         upgrade: course.upgrade.clone(),
         schema_release: schema_release(scene, course),
-        endpoint: Some(endpoint(scene)),
+        endpoint: endpoint(scene, course),
         ready_replicas: server::ready_replicas(scene),
         keys_created: before.keys_created || keys::exist(scene),
         keys: rotations.keys.clone(),
@@ -64,9 +64,24 @@ pub(crate) fn status(scene: &Scene<'_>, course: &Course, rotations: &Rotations) 
     status
 }
 
-fn endpoint(scene: &Scene<'_>) -> String {
-    let public = scene.spec.and_then(|spec| spec.bootstrap.public_endpoint.clone());
-    public.unwrap_or_else(|| server::endpoint(scene))
+/// What bootstrap wrote last. The name of its Job follows the spec: the one that is complete wrote what the spec says now.
+fn endpoint(scene: &Scene<'_>, course: &Course) -> Option<String> {
+    let written = course.completed == Some(UpgradeStep::Bootstrapping);
+    let written = scene.spec.filter(|_| written).map(|spec| server::public_endpoint(scene, spec));
+    written.or_else(|| scene.before.endpoint.clone())
+}
+
+/// That the catalog does not have what the spec says, while nothing is under way.
+fn unwritten_endpoint(scene: &Scene<'_>) -> String {
+    let wanted = scene.spec.map(|spec| server::public_endpoint(scene, spec));
+    // An older operator has repeated an empty field.
+    match wanted.zip(scene.before.endpoint.as_ref().filter(|has| !has.is_empty())) {
+        Some((wanted, has)) if wanted != *has => format!(
+            "; the catalog has {has}: spec.bootstrap.publicEndpoint {wanted} takes effect when bootstrap runs next, for a \
+             newer release; until then, change it with openstack endpoint set"
+        ),
+        _ => String::new(),
+    }
 }
 
 /// What is installed with this pass, when that changes.
@@ -189,9 +204,10 @@ fn ready(scene: &Scene<'_>, course: &Course, failure: Option<&Failure>) -> Verdi
     }
     match &scene.target.course {
         target::Course::Steady { at } => match server::rollout(scene, at) {
-            Progress::Done => Verdict::yes(format!("{} is installed", at.image)),
+            Progress::Done => Verdict::yes(format!("{} is installed{}", at.image, unwritten_endpoint(scene))),
             Progress::Running(_) if server::scales(scene) => {
-                Verdict::yes(format!("{} is installed; the number of pods follows the load", at.image))
+                let catalog = unwritten_endpoint(scene);
+                Verdict::yes(format!("{} is installed; the number of pods follows the load{catalog}", at.image))
             }
             Progress::Running(message) => Verdict::no(Severity::Info, Reason::Requested, message),
             Progress::Failed(failure) => Verdict::no(Severity::Warning, failure.reason, failure.message),

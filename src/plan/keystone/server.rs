@@ -327,6 +327,11 @@ pub(crate) fn ready_replicas(scene: &Scene<'_>) -> i64 {
     live(scene).and_then(|live| field(live, "status.readyReplicas")).and_then(Value::as_i64).unwrap_or(0)
 }
 
+/// The URL that users shall find in the catalog.
+pub(super) fn public_endpoint(scene: &Scene<'_>, spec: &KeystoneSpec) -> String {
+    spec.bootstrap.public_endpoint.clone().filter(|url| !url.is_empty()).unwrap_or_else(|| endpoint(scene))
+}
+
 /// The URL of the Service.
 pub(crate) fn endpoint(scene: &Scene<'_>) -> String {
     format!("http://{}.{}.svc:{PORT}/v3", scene.world.name(), scene.world.namespace)

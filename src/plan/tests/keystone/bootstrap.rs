@@ -61,3 +61,46 @@ fn at_rest_no_job_follows_the_administrator() {
     sim.spec(|spec| spec.bootstrap.admin_user = "root".into()).settle();
     assert_eq!((sim.names("Job"), sim.ran.len()), (jobs, ran));
 }
+
+/// The catalog has what bootstrap wrote, not what the spec says meanwhile.
+#[test]
+fn the_endpoint_is_the_one_that_bootstrap_wrote() {
+    const SERVICE: &str = "http://keystone.openstack.svc:5000/v3";
+    let endpoint = |sim: &Sim| sim.world.keystone.status.endpoint.clone();
+    let mut sim = Sim::new(OLD);
+    sim.until("Bootstrapping");
+    assert_eq!(endpoint(&sim), None, "there is no catalog yet");
+    sim.until("RollingUpdate");
+    assert_eq!(endpoint(&sim).as_deref(), Some(SERVICE));
+    sim.settle();
+    let public = "https://identity.example.com/v3";
+    sim.spec(|spec| spec.bootstrap.public_endpoint = Some(public.into())).settle();
+    assert_eq!(endpoint(&sim).as_deref(), Some(SERVICE));
+    let said =
+        format!("; the catalog has {SERVICE}: spec.bootstrap.publicEndpoint {public} takes effect when bootstrap");
+    let (ready, message) = sim.condition("Ready");
+    assert!(ready && message.starts_with(&format!("{OLD} is installed{said}")), "{message}");
+    // Another build of the release runs no bootstrap.
+    sim.image("quay.io/keystone:2025.2-p1").settle();
+    assert!(sim.condition("Ready").1.contains(&said), "{:?}", sim.condition("Ready"));
+    sim.image(NEW).settle();
+    assert_eq!(endpoint(&sim).as_deref(), Some(public));
+    assert_eq!(sim.condition("Ready"), (true, format!("{NEW} is installed")));
+}
+
+#[test]
+fn an_endpoint_that_changes_while_bootstrap_runs_is_written() {
+    let mut sim = Sim::new(OLD);
+    sim.until("Bootstrapping");
+    sim.pass();
+    sim.cluster();
+    sim.spec(|spec| spec.bootstrap.public_endpoint = Some("https://identity.example.com/v3".into())).settle();
+    let url = json!({"name": "PUBLIC_URL", "value": "https://identity.example.com/v3"});
+    let jobs = sim.names("Job").into_iter().filter(|job| sim.ran.contains(job) && job.contains("-db-bootstrap-"));
+    let said = |job: &String| {
+        let env = &sim.find("Job", job).unwrap().data["spec"]["template"]["spec"]["containers"][0]["env"];
+        env.as_array().unwrap().contains(&url)
+    };
+    assert!(jobs.last().is_some_and(|job| said(&job)), "{:?}", sim.ran);
+    assert_eq!(sim.world.keystone.status.endpoint.as_deref(), Some("https://identity.example.com/v3"));
+}
