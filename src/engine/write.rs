@@ -69,7 +69,8 @@ pub enum Write {
 
 /// The JSON pointer to a place.
 pub fn pointer(place: &[&str]) -> String {
-    place.iter().map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1"))).collect()
+    let escaped = place.iter().map(|part| part.replace('~', "~0").replace('/', "~1"));
+    escaped.flat_map(|part| ["/".to_owned(), part]).collect()
 }
 
 /// What a write does, for counting.

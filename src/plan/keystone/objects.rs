@@ -127,7 +127,7 @@ fn is_applied(
 
 /// The path of the first value below a field that the object does not have as wanted.
 fn first_difference(live: &DynamicObject, field: &str, wanted: &Value) -> Option<Vec<String>> {
-    json::difference(live.data.get(field).unwrap_or(&Value::Null), wanted, quantities)
+    json::difference(live.data.get(field).unwrap_or(&Value::Null), wanted, kept)
 }
 
 /// What is different in the spec of an object of the API although this very spec was applied: somebody changes it again.
@@ -206,9 +206,17 @@ pub(super) fn holds<'a>(live: &'a DynamicObject, type_: &str) -> Option<&'a Valu
     })
 }
 
-/// Quantities are compared by what they mean: the API server writes `0.5` as `500m`.
-fn quantities(field: &str, live: &Value, wanted: &Value) -> Option<bool> {
-    ["requests", "limits"].contains(&field).then(|| same_quantities(live, wanted))
+/// How the API server keeps its own kinds: what is empty may be dropped (`omitempty`), and quantities are written in
+/// another form, `0.5` as `500m`.
+fn kept(field: &str, live: Option<&Value>, wanted: &Value) -> Option<bool> {
+    match live {
+        None => is_empty(wanted).then_some(true),
+        Some(live) => ["requests", "limits"].contains(&field).then(|| same_quantities(live, wanted)),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    [Value::Null, json!(""), json!([]), json!({})].contains(value)
 }
 
 fn same_quantities(live: &Value, wanted: &Value) -> bool {
@@ -279,11 +287,20 @@ mod tests {
     #[case(json!("lots"), json!("more"), false)]
     fn quantities_are_what_they_mean(#[case] wanted: Value, #[case] live: Value, #[case] same: bool) {
         let of = |value: &Value| json!({"resources": {"requests": {"cpu": value}}});
-        assert_eq!(json::difference(&of(&live), &of(&wanted), quantities).is_none(), same);
+        assert_eq!(json::difference(&of(&live), &of(&wanted), kept).is_none(), same);
     }
 
     #[test]
     fn only_quantities_are_compared_so() {
-        assert!(json::difference(&json!({"image": "1.0"}), &json!({"image": "1"}), quantities).is_some());
+        assert!(json::difference(&json!({"image": "1.0"}), &json!({"image": "1"}), kept).is_some());
+    }
+
+    #[rstest]
+    #[case(json!({"image": "a", "text": "", "items": [], "map": {}, "list": [{"x": 1, "none": ""}]}), true)]
+    #[case(json!({"image": ""}), false)]
+    #[case(json!({"map": {"x": ""}}), false)]
+    fn what_is_empty_may_be_dropped(#[case] wanted: Value, #[case] same: bool) {
+        let live = json!({"image": "a", "list": [{"x": 1, "default": true}]});
+        assert_eq!(json::difference(&live, &wanted, kept).is_none(), same);
     }
 }
