@@ -96,7 +96,7 @@ fn an_endpoint_that_changes_while_bootstrap_runs_is_written() {
     sim.cluster();
     sim.spec(|spec| spec.bootstrap.public_endpoint = Some("https://identity.example.com/v3".into())).settle();
     let url = json!({"name": "PUBLIC_URL", "value": "https://identity.example.com/v3"});
-    let jobs = sim.names("Job").into_iter().filter(|job| sim.ran.contains(job) && job.contains("-db-bootstrap-"));
+    let mut jobs = sim.names("Job").into_iter().filter(|job| sim.ran.contains(job) && job.contains("-db-bootstrap-"));
     let said = |job: &String| {
         let env = &sim.find("Job", job).unwrap().data["spec"]["template"]["spec"]["containers"][0]["env"];
         env.as_array().unwrap().contains(&url)
