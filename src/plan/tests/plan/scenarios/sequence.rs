@@ -63,9 +63,11 @@ fn the_condition_of_every_step_was_true_before_the_update_ended(#[case] nodesets
 #[test]
 fn an_update_whose_last_step_is_recorded_ends_after_a_restart() {
     let mut sim = Sim::updating(None, OLD, NEW);
-    while sim.status().update.as_ref().is_none_or(|update| update.step.is_some()) {
+    sim.until(StepName::Controlplane);
+    while sim.status().update.as_ref().is_some_and(|update| update.step.is_some()) {
         sim.round();
     }
+    assert_eq!(sim.deployed(), Some(OLD));
     let (_, reason, message) = sim.condition("Ready");
     assert_eq!(reason, "Requested");
     assert!(message.contains("every step is done; status.deployedVersion follows"), "{message}");
