@@ -169,3 +169,26 @@ async fn an_omitted_target_is_set_once_and_never_follows_the_available_version()
         cloud.expect("the one in force", found);
     }
 }
+
+/// A cloud that upstream's operator had, or a backup of one.
+#[tokio::test]
+async fn the_finalizer_of_the_operator_before_lets_go_and_that_of_others_is_named() {
+    let mut cloud = Cloud::installed("finalizer", json!({})).await;
+    let finalizers = json!(["example.com/archive", "openstack.org/openstackversion"]);
+    cloud.patch_version(json!({"metadata": {"finalizers": finalizers}})).await.unwrap();
+    let uid = cloud.version().await.metadata.uid;
+    cloud.versions().delete(NAME, &DeleteParams::default()).await.unwrap();
+    let says = |plane: &OpenStackControlPlane| {
+        let conditions = plane.status.iter().flat_map(|status| &status.conditions);
+        let mut messages = conditions.map(|condition| &condition.message);
+        messages.any(|message| message.contains("waits for its finalizers example.com/archive;"))
+    };
+    let found = wait::until(&cloud.planes(), NAME, SOON, says).await;
+    cloud.expect("the other one is named", found);
+    cloud.patch_version(json!({"metadata": {"finalizers": null}})).await.unwrap();
+    let again = |version: &OpenStackVersion| version.metadata.uid != uid && version.status.is_some();
+    let found = wait::until(&cloud.versions(), NAME, SOON, again).await;
+    cloud.expect("a new one", found);
+    cloud.deployed(OLD).await;
+    cloud.assert_alive();
+}
