@@ -5,8 +5,10 @@ use std::{cmp::Ordering, fmt, str::FromStr};
 use crate::series::Series;
 
 /// The grammar of a version, shared with the CRD schema and the admission policies:
-/// `major.minor.patch` with an optional epoch (`-1755000000`, `.1755000000.p`).
-pub const VERSION_PATTERN: &str = r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([.-][0-9]{1,18}(\.p)?)?$";
+/// `major.minor.patch` with an optional epoch (`-1755000000`, `.1755000000.p`) or build (`-20250602.2`: a day, and which
+/// one of it).
+pub const VERSION_PATTERN: &str =
+    r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}(-[0-9]{1,18}\.[0-9]{1,9}|[.-][0-9]{1,18}(\.p)?)?$";
 
 /// The longest accepted version, in bytes.
 pub const VERSION_MAX: usize = 63;
@@ -14,14 +16,14 @@ pub const VERSION_MAX: usize = 63;
 /// The grammar of an OpenStack release: year and number of the series.
 pub const RELEASE_PATTERN: &str = r"^20[0-9]{2}\.[12]$";
 
-/// What a bundle ships, e.g. `1.0.1` or `1.0.1.1755000000.p`.
+/// What a bundle ships, e.g. `1.0.1`, `1.0.1.1755000000.p` or `18.0.9-20250602.2`.
 ///
-/// Ordered by (major, minor, patch, epoch); no epoch is the oldest. An epoch is not semantic versioning (a second dot
+/// Ordered by (major, minor, patch, epoch, build); none is the oldest. An epoch is not semantic versioning (a second dot
 /// or a pre-release that must sort *after* the plain version), hence this type.
 #[derive(Clone, Debug)]
 pub struct Version {
     text: String,
-    parts: [u64; 4],
+    parts: [u64; 5],
 }
 
 impl Version {
@@ -33,7 +35,10 @@ impl Version {
 
 /// Why a text is not a version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a version (major.minor.patch, e.g. 1.0.1, with an optional epoch such as 1.0.1.1755000000.p)")]
+#[error(
+    "\"{0}\" is not a version (major.minor.patch, e.g. 1.0.1, with an optional epoch or build such as 1.0.1.1755000000.p or \
+     1.0.1-20250602.2)"
+)]
 pub struct InvalidVersion(pub String);
 
 impl FromStr for Version {
@@ -46,7 +51,7 @@ impl FromStr for Version {
         if text.len() > VERSION_MAX || !PATTERN.as_ref().is_some_and(|pattern| pattern.is_match(text)) {
             return Err(invalid());
         }
-        let mut parts = [0; 4];
+        let mut parts = [0; 5];
         let numbers = text.trim_end_matches(".p").split(['.', '-']);
         for (part, number) in parts.iter_mut().zip(numbers) {
             *part = number.parse().map_err(|_| invalid())?;
@@ -119,6 +124,12 @@ mod tests {
             "1.0.2",
             "1.0.10",
             "1.1.0",
+            "18.0.6-20250403.1",
+            "18.0.9",
+            "18.0.9-20250602",
+            "18.0.9-20250602.2",
+            "18.0.9-20250602.10",
+            "18.0.9-20250603.1",
             "19.0.0-1755000000",
         ];
         for pair in ordered.windows(2) {
@@ -131,7 +142,19 @@ mod tests {
 
     #[test]
     fn what_is_not_a_version_is_refused() {
-        for bad in ["", "1", "1.0", "v1.0.0", "1.0.0-rc1", "1.0.0.", "latest", "1.0.0 ", "1.0.0.1.2"] {
+        for bad in [
+            "",
+            "1",
+            "1.0",
+            "v1.0.0",
+            "1.0.0-rc1",
+            "1.0.0.",
+            "latest",
+            "1.0.0 ",
+            "1.0.0.1.2",
+            "1.0.0-1.2.3",
+            "1.0.0-1.2.p",
+        ] {
             assert!(bad.parse::<Version>().is_err(), "{bad}");
         }
     }

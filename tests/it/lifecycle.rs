@@ -1,8 +1,10 @@
 //! The life of an `OpenStackVersion`: created before or with the control plane, deleted, created again, gone with it.
 
-use api::{controlplane::OpenStackControlPlane, step::StepName, version::OpenStackVersion, version::StepState};
+use api::{
+    MANAGED_BY, controlplane::OpenStackControlPlane, step::StepName, version::OpenStackVersion, version::StepState,
+};
 use kube::{
-    Api,
+    Api, Resource,
     api::{DeleteParams, ListParams},
 };
 use serde_json::{Value, json};
@@ -11,7 +13,7 @@ use testbed::{
     wait,
 };
 
-use crate::support::{Cloud, NEW, OLD, Recorder, SOON, carries, moved, release, said};
+use crate::support::{Cloud, NEW, OLD, Recorder, SOON, carries, line, moved, release, said};
 
 const HOTFIX: &str = "registry.example.com/hotfix/glance-api:1";
 
@@ -190,5 +192,32 @@ async fn the_finalizer_of_the_operator_before_lets_go_and_that_of_others_is_name
     let found = wait::until(&cloud.versions(), NAME, SOON, again).await;
     cloud.expect("a new one", found);
     cloud.deployed(OLD).await;
+    cloud.assert_alive();
+}
+
+/// Upstream's operator makes them without any label.
+#[tokio::test]
+async fn the_config_maps_of_the_operator_before_are_taken_over_and_those_of_others_are_not() {
+    const NAMES: [&str; 2] = ["test-operator-config", "infra-instanceha-config"];
+    let mut cloud = Cloud::installed("adopted", json!({})).await;
+    cloud.operator.stop().await.unwrap();
+    let plane = cloud.planes().get(NAME).await.unwrap();
+    let owner = plane.controller_owner_ref(&()).unwrap();
+    for name in NAMES {
+        cloud.api("ConfigMap").delete(name, &DeleteParams::default()).await.unwrap();
+        let owners = if name == NAMES[0] { json!([owner]) } else { json!([]) };
+        let metadata = json!({"namespace": cloud.namespace, "name": name, "ownerReferences": owners});
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"old": "1"}});
+        cloud.cluster.apply(map).await.unwrap();
+    }
+    cloud.operator.restart().await.unwrap();
+    let label = format!("/metadata/labels/{}", MANAGED_BY.0.replace('/', "~1"));
+    cloud.value("ConfigMap", NAMES[0], &label, json!(MANAGED_BY.1)).await;
+    cloud
+        .until("the other one is named", |status| {
+            line(status, NAMES[1]).message.contains("has no label app.kubernetes.io/managed-by=")
+        })
+        .await;
+    assert_eq!(cloud.get("ConfigMap", NAMES[1]).await["data"], json!({"old": "1"}));
     cloud.assert_alive();
 }

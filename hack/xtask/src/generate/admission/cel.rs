@@ -29,6 +29,11 @@ pub(super) fn optional(root: &str, path: &str) -> String {
     expression
 }
 
+/// Whether an optional value is there and says something: upstream's webhook writes empty texts for what a user left out.
+pub(super) fn is_set(value: &str) -> String {
+    format!("({value}.orValue('') != '' && {value}.orValue('') != null)")
+}
+
 /// The value of an annotation of the object, as an optional value.
 pub(super) fn annotation(object: &str, name: &str) -> String {
     format!("{object}.metadata.?annotations[?{}]", text(name))
@@ -50,12 +55,12 @@ pub(super) fn target_changes() -> String {
     format!("{new} != '' &&\n{new} != {old}")
 }
 
-/// A text that sorts as `api::release::Version` does, by (major, minor, patch, epoch): each number padded with zeros to
+/// A text that sorts as `api::release::Version` does, by (major, minor, patch, epoch, build): each number padded with zeros to
 /// the 18 digits that the grammar allows at most. It never fails, whatever the version looks like.
 pub(super) fn sort_key(version: &str) -> String {
     let zeros = "0".repeat(18);
     format!(
-        "[{version}.replace('-', '.').split('.')].map(parts, [0, 1, 2, 3].map(i,\n  \
+        "[{version}.replace('-', '.').replace('.p', '').split('.')].map(parts, [0, 1, 2, 3, 4].map(i,\n  \
            i < size(parts) ? ('{zeros}' + parts[i]).substring(size(parts[i])) : '{zeros}'\n\
          ).join('.'))[0]"
     )

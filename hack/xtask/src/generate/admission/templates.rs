@@ -83,7 +83,7 @@ fn image_in(row: &Service, slot: &Slot) -> Option<String> {
 
 fn at_path(path: &str, source: Source) -> String {
     let found = found(&cel::text(&format!("spec.{path}")), &settable(source, "''"));
-    format!("({}.hasValue() ?\n  [{found}] : [])", cel::optional("object", &format!("spec.{path}")))
+    format!("({} ?\n  [{found}] : [])", cel::is_set(&cel::optional("object", &format!("spec.{path}"))))
 }
 
 /// The leaf in each entry of a map or a list. A template is whatever its user wrote: anything else has no entries.
@@ -94,17 +94,17 @@ fn in_each(map: &str, leaf: &str, source: Source) -> String {
     format!(
         "[{}.orValue({{}})].map(entries,\n  \
            type(entries) == map ?\n    \
-             entries.filter(key, {}.hasValue()).map(key,\n      \
+             entries.filter(key, {}).map(key,\n      \
                {}) :\n  \
            type(entries) == list ?\n    \
-             entries.filter(entry, {}.hasValue()).map(entry,\n      \
+             entries.filter(entry, {}).map(entry,\n      \
                {}) :\n  \
            []\n\
          )[0]",
         cel::optional("object", &format!("spec.{map}")),
-        cel::optional("entries[key]", leaf),
+        cel::is_set(&cel::optional("entries[key]", leaf)),
         found(&format!("{before_key} + key + {after_key}"), &settable(source, "key")),
-        cel::optional("entry", leaf),
+        cel::is_set(&cel::optional("entry", leaf)),
         found(&format!("{before_index} + string(entries.indexOf(entry)) + {after_index}"), &settable(source, &default)),
     )
 }
