@@ -20,11 +20,12 @@ pub enum Status {
 }
 
 /// How much a condition that is False matters (upstream's words). Empty unless the status is False.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::IntoStaticStr)]
 pub enum Severity {
     /// Not False.
     #[default]
     #[serde(rename = "")]
+    #[strum(serialize = "")]
     None,
     /// Expected on the way, or for information.
     Info,

@@ -59,9 +59,15 @@ impl Backoff {
         self.failed.iter().map(|(key, failure)| (key.clone(), failure.error.clone())).collect()
     }
 
-    /// When the next write may be tried again.
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.failed.values().map(|failure| failure.not_before).min()
+    /// When the next write may be tried again that might not be before. One that might and was not waits for something
+    /// else: for a report, or for its turn to come.
+    pub(super) fn next(&self, before: Instant) -> Option<Instant> {
+        self.failed.values().map(|failure| failure.not_before).filter(|time| *time > before).min()
+    }
+
+    /// Whether there is nothing to remember.
+    pub(super) fn is_empty(&self) -> bool {
+        self.failed.is_empty()
     }
 }
 
@@ -82,9 +88,10 @@ mod tests {
         for _ in 0..40 {
             backoff.failed("Glance/glance", "forbidden".to_owned(), start);
         }
-        assert_eq!(backoff.next(), Some(start + LONGEST));
+        assert_eq!(backoff.next(start), Some(start + LONGEST));
+        assert_eq!(backoff.next(start + LONGEST), None, "what is due and waits for something else wakes nobody");
         assert_eq!(backoff.errors().get("Glance/glance").map(String::as_str), Some("forbidden"));
         assert!(backoff.succeeded("Glance/glance"));
-        assert_eq!(backoff.next(), None);
+        assert!(backoff.is_empty());
     }
 }

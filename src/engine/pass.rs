@@ -81,8 +81,9 @@ impl<C: Controller> Passes<C> {
     /// Reports until nothing is left that must be said first, then acts: what a plan does is on record before it is done.
     async fn pass(&self, namespace: &str, memory: &mut Memory) -> Again {
         for _ in 0..ROUNDS {
+            let start = Instant::now();
             let intents = self.decide(namespace, &memory.backoff);
-            let mut round = Round::new(intents, &mut memory.patience, &self.pace, Instant::now());
+            let mut round = Round::new(intents, &mut memory.patience, &self.pace, start);
             if round.unsaid.is_empty() {
                 return round.again(self.act(namespace, &round, &mut memory.backoff).await);
             }
@@ -97,7 +98,7 @@ impl<C: Controller> Passes<C> {
                 let acted = self.act(namespace, &round, &mut memory.backoff).await;
                 // Someone changed an object in between: the watch brings it, and the plan is made anew.
                 let outdated = outcomes.outdated.then(|| Instant::now() + OUTDATED);
-                let next = [acted.at, outdated, memory.backoff.next()].into_iter().flatten().min();
+                let next = [acted.at, outdated, memory.backoff.next(start)].into_iter().flatten().min();
                 return round.again(Again { at: next });
             }
         }
@@ -130,7 +131,9 @@ impl<C: Controller> Passes<C> {
             };
         }
         // What failed, or no longer fails, is said in a pass of its own: it starts from the newest objects.
-        Again { at: if news { Some(Instant::now()) } else { [outdated, backoff.next()].into_iter().flatten().min() } }
+        Again {
+            at: if news { Some(Instant::now()) } else { [outdated, backoff.next(start)].into_iter().flatten().min() },
+        }
     }
 
     /// Makes one write and keeps its answer; tells whether it changed anything, and `None` when this process may not act
@@ -216,7 +219,7 @@ impl<C: Controller> Passes<C> {
     }
 
     fn put_memory(&self, namespace: String, memory: Memory) {
-        if memory.backoff.next().is_some() || !memory.patience.is_over(Instant::now()) {
+        if !memory.backoff.is_empty() || !memory.patience.is_over(Instant::now()) {
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace, memory);
         }
     }

@@ -103,12 +103,14 @@ impl Object {
 pub const METRICS: &[Metric] = &[
     Metric {
         name: "openstack_release_condition",
-        help: "1 for each condition, with its present status",
-        labels: &["kind", "type", "status"],
+        help: "1 for each condition, with its present status and, while that is False, its severity",
+        labels: &["kind", "type", "status", "severity"],
         samples: |object, _| {
-            let known = |condition: &Condition| Some((condition::known(&condition.type_)?, condition.status.into()));
-            let found = object.conditions().iter().filter_map(known);
-            found.map(|(type_, status)| one([object.kind(), type_, status])).collect()
+            let known = |condition: &Condition| {
+                let type_ = condition::known(&condition.type_)?;
+                Some(one([object.kind(), type_, condition.status.into(), condition.severity.into()]))
+            };
+            object.conditions().iter().filter_map(known).collect()
         },
     },
     Metric {

@@ -259,8 +259,8 @@ pub struct Service {
     pub inherits: &'static [Inherit],
     /// What it gets where the template has nothing.
     pub fills: &'static [Fill],
-    /// Template fields that no version of the kind knows any more and that control planes still carry: they are left
-    /// out, and named in a condition. Dotted, below the template. Every other unknown field is an error that names it.
+    /// Template fields that have no effect: that no version of the kind knows any more and that control planes still carry,
+    /// or that are the release's. They are left out, and named in a condition. Dotted, below the template. Every other unknown field is an error that names it.
     pub drops: &'static [&'static str],
     /// When an object is ready.
     pub ready: &'static [Check],

@@ -221,6 +221,8 @@ pub const SERVICES: &[Service] = &[
             Check::StatusEmpty("targetRelease"),
             Check::StatusHasImage { status: "installedImage", spec: "image" },
         ],
+        // It is the bundle's, and comes together with the image, in the step.
+        drops: &["release"],
         step: StepName::Keystone,
         condition: "OpenStackControlPlaneKeystoneAPIReady",
         ..SERVICE

@@ -145,6 +145,8 @@ fn walk(scene: &Scene<'_>, running: &UpgradeStatus) -> Course {
                 attempt: 1,
                 retry: asked_retry(scene),
                 job: None,
+                // One that an older operator began gets it with its next step.
+                strategy: noted.strategy.or_else(|| scene.from().map(|_| steps::strategy(scene))),
                 // On record before the Job that does it.
                 expanded: noted.expanded || step == UpgradeStep::Expanding,
                 contracted: noted.contracted || step == UpgradeStep::Contracting,

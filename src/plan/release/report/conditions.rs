@@ -199,7 +199,7 @@ fn version_ready(
         return Verdict::no(Severity::Info, reason, format!("{errand}: {text}"));
     }
     services_ready(children).unwrap_or_else(|| match (&scene.decision.course, &deployed.version) {
-        (Course::Idle, _) => Verdict::no(Severity::Info, Reason::Requested, "OpenStackControlPlane is being deleted"),
+        (Course::Idle, _) => going(scene.world.control_plane.as_ref().map(|cp| &cp.meta)),
         (_, Some(version)) => Verdict::yes(format!("{version} is deployed")),
         (_, None) => not_installed(children),
     })
@@ -258,8 +258,10 @@ pub(super) fn of_control_plane(
         (Some(version), _) if version.meta.name != cp.meta.name => {
             Verdict::no(Severity::Error, Reason::Conflict, conflict("OpenStackVersion", &version.meta.name))
         }
+        _ if cp.meta.deleting => going(Some(&cp.meta)),
         (Some(version), _) if version.meta.deleting && !version.meta.finalizers.is_empty() => {
-            Verdict::no(Severity::Warning, Reason::Waiting, deleting(scene, &version.meta))
+            let text = waits_for_finalizers("OpenStackVersion", &version.meta, &stays(scene, &version.meta));
+            Verdict::no(Severity::Warning, Reason::Waiting, text)
         }
         (Some(_), _) if scene.decision.course != Course::Idle => Verdict::yes("the OpenStackVersion is initialized"),
         _ => {
@@ -280,17 +282,37 @@ pub(super) fn of_control_plane(
     all
 }
 
-/// What an `OpenStackVersion` that is being deleted waits for.
-fn deleting(scene: &Scene<'_>, version: &Meta) -> String {
-    let key = format!("OpenStackVersion/{}", version.name);
-    let finalizers = version.finalizers.join(", ");
+/// What a control plane that is being deleted waits for. Its finalizers are not ours to remove: the operator may not write
+/// to it.
+fn going(control_plane: Option<&Meta>) -> Verdict {
+    match control_plane.filter(|meta| !meta.finalizers.iter().all(|finalizer| is_of_kubernetes(finalizer))) {
+        Some(meta) => {
+            let text = waits_for_finalizers("OpenStackControlPlane", meta, "");
+            Verdict::no(Severity::Warning, Reason::Waiting, text)
+        }
+        None => Verdict::no(Severity::Info, Reason::Requested, "OpenStackControlPlane is being deleted"),
+    }
+}
+
+/// Whether the garbage collector removes it by itself.
+fn is_of_kubernetes(finalizer: &str) -> bool {
+    ["foregroundDeletion", "orphan"].contains(&finalizer)
+}
+
+/// Why the finalizer that the operator removes is still there.
+fn stays(scene: &Scene<'_>, version: &Meta) -> String {
     let ours = version.finalizers.iter().any(|finalizer| finalizer == api::UPSTREAM_FINALIZER);
-    let failure = scene.world.failures.get(&key).filter(|_| ours);
-    let failure = failure.map(|error| format!("; {} stays: {error}", api::UPSTREAM_FINALIZER));
+    let failure = scene.world.failures.get(&format!("OpenStackVersion/{}", version.name)).filter(|_| ours);
+    failure.map(|error| format!("; {} stays: {error}", api::UPSTREAM_FINALIZER)).unwrap_or_default()
+}
+
+/// What an object that is being deleted waits for.
+fn waits_for_finalizers(kind: &str, meta: &Meta, more: &str) -> String {
     format!(
-        "{key} is being deleted and waits for its finalizers {finalizers}{}; nothing is written until it is gone: if \
-         what set them is not there any more, remove them from metadata.finalizers",
-        failure.unwrap_or_default()
+        "{kind}/{} is being deleted and waits for its finalizers {}{more}; nothing is written until it is gone: if what set \
+         them is not there any more, remove them from metadata.finalizers",
+        meta.name,
+        meta.finalizers.join(", "),
     )
 }
 

@@ -1,6 +1,6 @@
 //! What an object asks for, and where the release's values go in it.
 
-use api::service::{Body, Fill, Filler, Inherit, Place, Service, Slot, Variant};
+use api::service::{Body, Fill, Filler, Inherit, Place, Service, Variant};
 use serde_json::{Map, Value};
 
 use super::{Address, Spot, has_content};
@@ -66,12 +66,7 @@ fn mapped(service: &Service, variant: &Variant, template: &Value) -> Result<Valu
             json::set(&mut body, &keys(field), value.clone());
         } else if let Some((_, to)) = variant.maps.iter().find(|(from, _)| from == field) {
             json::set(&mut body, &keys(to), value.clone());
-        } else if let Some(slot) = slot_at(service, field) {
-            // Images come from OpenStackVersion alone; any other value of the template wins over the release's.
-            if !slot.source.is_image() {
-                json::set(&mut body, &keys(field), value.clone());
-            }
-        } else {
+        } else if !is_slot(service, field) {
             return Err(format!(
                 "spec.{}.template.{field} has no counterpart in kind {}; remove it, or set spec.{}.{} to another kind",
                 service.section, variant.value, service.section, variant.field
@@ -81,8 +76,8 @@ fn mapped(service: &Service, variant: &Variant, template: &Value) -> Result<Valu
     Ok(body)
 }
 
-fn slot_at(service: &Service, field: &str) -> Option<&'static Slot> {
-    service.slots.iter().find(|slot| matches!(slot.place, Place::Path(path) if path == field))
+fn is_slot(service: &Service, field: &str) -> bool {
+    service.slots.iter().any(|slot| matches!(slot.place, Place::Path(path) if path == field))
 }
 
 /// Where the release's values go in this body.
@@ -93,7 +88,7 @@ pub(super) fn spots(service: &'static Service, body: &Value) -> Vec<Spot> {
         let mut add = |entry: &str, address| spots.push(Spot { slot, entry: entry.to_owned(), address, optional });
         match slot.place {
             // A switch that the template sets is the template's.
-            Place::Path(path) if !slot.source.is_image() && !is_unset(body, path) => {}
+            Place::Path(path) if !slot.source.is_image() && json::get(body, path).is_some() => {}
             Place::Path(path) => add("", Address::Body(keys(path))),
             Place::EachEntry { map, leaf } => {
                 for entry in entries(json::get(body, map)) {

@@ -138,6 +138,17 @@ fn a_strategy_that_changes_on_the_way_holds_for_the_next_upgrade(
 }
 
 #[test]
+fn an_upgrade_that_an_older_operator_began_keeps_its_order_from_the_next_step_on() {
+    let mut sim = Sim::installed(OLD);
+    sim.image(NEW).until("Migrating");
+    sim.world.keystone.status.upgrade.as_mut().unwrap().strategy = None;
+    sim.until("RollingUpdate");
+    sim.spec(|spec| spec.upgrade.strategy = Strategy::Offline).settle();
+    let tasks = sim.tasks();
+    assert_eq!(tasks[tasks.len() - 4..], ["migrate", "verify", "contract", "bootstrap"]);
+}
+
+#[test]
 fn a_backup_is_on_record_before_the_schema_changes() {
     let mut sim = Sim::installed(OLD);
     let backup = Backup { claim_name: "backups".into(), image: "mariadb:10.11".into(), keys: true };

@@ -23,6 +23,25 @@ fn deleted_in_steady_state_it_takes_everything_back() {
     assert!(sim.status().update.is_none());
 }
 
+/// Upstream's operator had put them there. The operator may not write to a control plane.
+#[test]
+fn a_control_plane_that_waits_for_finalizers_says_so() {
+    let mut sim = Sim::installed(None, OLD);
+    let meta = &mut sim.world.control_plane.as_mut().unwrap().meta;
+    (meta.deleting, meta.finalizers) = (true, vec!["foregroundDeletion".into()]);
+    sim.pass();
+    assert_eq!(sim.condition("Ready").2, "OpenStackControlPlane is being deleted");
+    sim.world.control_plane.as_mut().unwrap().meta.finalizers.push("openstack.org/openstackcontrolplane".into());
+    sim.pass();
+    for (_, reason, said) in [sim.condition("Ready"), sim.cp_condition("Ready")] {
+        let waits = "waits for its finalizers foregroundDeletion, openstack.org/openstackcontrolplane; ";
+        assert!(
+            reason == "Waiting" && said.contains(waits) && said.contains("metadata.finalizers"),
+            "{reason}: {said}"
+        );
+    }
+}
+
 /// Upstream's operator puts its finalizer on each, and is not there any more; a backup brings it back, too.
 #[test]
 fn one_that_is_deleted_and_has_upstreams_finalizer_goes_and_comes_again() {
