@@ -6,11 +6,13 @@
 //!       -> course   where the machine is on record, and where it goes
 //!       -> steps    the tables: what each step waits for and writes
 //!       -> rotation what becomes of the keys
+//!       -> account  what the pods run as
 //!       -> server   Deployment, Service, PDB, HPA: reconciled in every step
 //!       -> jobs     one Job for each step that needs one; one writer of the schema at a time
 //!       -> report   the status and the notes
 //! ```
 
+mod account;
 mod config;
 mod course;
 mod deployment;
@@ -30,6 +32,7 @@ mod world;
 
 use api::keystone::{KeystoneSpec, KeystoneStatus};
 
+pub use account::admission_rule;
 pub use keys::keys_to_make;
 pub use world::{
     ACCOUNT, Action, COMPONENT, CRON_JOB, DEPLOYMENT, HPA, INSTANCE, JOB, KINDS, Note, NoteReason, Other, PDB, POD,
@@ -74,12 +77,14 @@ pub fn plan(world: &World) -> Plan {
     };
     let course = Course::plan(&scene);
     let rotations = rotation::plan(&scene);
+    let (accounts, due) = account::actions(&scene);
     let mut actions = keys::actions(&scene);
+    actions.extend(accounts);
     actions.extend(server::actions(&scene));
     actions.extend(course.actions.iter().cloned());
     actions.extend(rotations.actions.iter().cloned());
     let status = report::status(&scene, &course, &rotations);
     let mut notes = report::notes(&scene, &course, &status);
     notes.extend(rotations.notes);
-    Plan { status, actions, notes, next: course.next.into_iter().chain(rotations.next).min() }
+    Plan { status, actions, notes, next: [course.next, rotations.next, due].into_iter().flatten().min() }
 }

@@ -36,7 +36,7 @@ use crate::{
 
 /// What the API server asks the roles while it answers something else: its log does not have it. It has the admission
 /// plugin `OwnerReferencesPermissionEnforcement`; without these rules it would refuse whatever has an owner, or gets one
-/// although it is there already.
+/// although it is there already. And it lets nobody make a role that allows more than he may do himself.
 const UNRECORDED: &[(&str, &str, &str)] = &[
     ("core.openstack.org", "openstackcontrolplanes/finalizers", "update"),
     ("core.openstack.org", "openstackversions", "delete"),
@@ -48,6 +48,7 @@ const UNRECORDED: &[(&str, &str, &str)] = &[
     ("policy", "poddisruptionbudgets", "delete"),
     ("rbac.authorization.k8s.io", "rolebindings", "delete"),
     ("rbac.authorization.k8s.io", "roles", "delete"),
+    ("security.openshift.io", "securitycontextconstraints", "use"),
 ];
 
 fn access(group: &str, resource: &str, verb: &str) -> Access {

@@ -4,7 +4,7 @@ use api::keystone::KeystoneSpec;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Scene, config,
+    Scene, account, config,
     objects::{self, field},
     pod,
     server::{self, IMAGE, PORT, RELEASE, Serving},
@@ -94,6 +94,7 @@ fn pod_spec(scene: &Scene<'_>, spec: &KeystoneSpec, place: &Place) -> Value {
         "containers": [container(scene, spec, place, password_mount)],
     });
     let optional = [
+        ("serviceAccountName", json!(account::of_pods(scene)), !account::serves(scene)),
         ("nodeSelector", json!(spec.node_selector), spec.node_selector.is_empty()),
         ("tolerations", json!(spec.tolerations), spec.tolerations.is_empty()),
         (

@@ -4,7 +4,7 @@ use api::keystone::{Backup, KeystoneSpec, UpgradeStatus};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Scene, config,
+    Scene, account, config,
     jobs::{self, Task},
     objects, pod, server,
     target::Place,
@@ -79,16 +79,17 @@ fn pod_spec(
         without_keys(backup, &mut volumes);
         volumes.push(json!({"name": "backup", "persistentVolumeClaim": {"claimName": backup.claim_name}}));
     }
-    let mut pod = pod(spec, &volumes, &container_of_task(scene, spec, task, upgrade, place, backup)?);
+    let mut pod = pod(scene, spec, &volumes, &container_of_task(scene, spec, task, upgrade, place, backup)?);
     let grace = if task.writes() { WRITER_GRACE } else { GRACE };
     json::set(&mut pod, &["terminationGracePeriodSeconds".to_owned()], json!(grace));
     Some(pod)
 }
 
 /// What the pod of any Job of ours is, around its container.
-pub(super) fn pod(spec: &KeystoneSpec, volumes: &[Value], container: &Value) -> Value {
+pub(super) fn pod(scene: &Scene<'_>, spec: &KeystoneSpec, volumes: &[Value], container: &Value) -> Value {
     let mut pod = json!({
         "restartPolicy": "Never",
+        "serviceAccountName": account::of_pods(scene),
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,
         "securityContext": pod::pod_security(),

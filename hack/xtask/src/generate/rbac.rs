@@ -7,7 +7,9 @@ use api::{
     keystone::KEYSTONE,
     service::{self, CONFIG_MAP, Kind, RBAC},
 };
-use plan::keystone::{ACCOUNT, CRON_JOB, DEPLOYMENT, HPA, JOB, KINDS, PDB, POD, ROLE, ROLE_BINDING, SECRET, SERVICE};
+use plan::keystone::{
+    ACCOUNT, CRON_JOB, DEPLOYMENT, HPA, JOB, KINDS, PDB, POD, ROLE, ROLE_BINDING, SECRET, SERVICE, admission_rule,
+};
 use serde_json::{Value, json};
 
 use super::{Files, NAMESPACE, OPERATOR, yaml};
@@ -33,7 +35,7 @@ const PARTS: &[(Kind, &[&str])] = &[
     (JOB, &["get", "list", "watch", "create", "delete"]),
     (PDB, APPLY),
     (POD, READ),
-    // The role that a rotation needs, and nothing else: the API server lets nobody make a role, or bind one, that allows
+    // The roles that its pods need, and nothing else: the API server lets nobody make a role, or bind one, that allows
     // more than he may do himself, and neither `escalate` nor `bind` is given here.
     (ROLE, APPLY),
     (ROLE_BINDING, APPLY),
@@ -69,11 +71,16 @@ pub(super) fn files() -> anyhow::Result<Files> {
 /// The rules as a table: what may be done, and with which objects.
 pub(super) fn table() -> anyhow::Result<String> {
     let texts = |rule: &Value, field: &str| -> anyhow::Result<Vec<String>> {
-        Ok(serde_json::from_value(rule.get(field).cloned().unwrap_or_default())?)
+        Ok(serde_json::from_value(rule.get(field).cloned().unwrap_or_else(|| json!([])))?)
     };
     let mut rows: Vec<(Vec<String>, Vec<String>)> = Vec::new();
     for rule in [kinds_rules(), rules()?, lease_rules()].concat() {
-        let (verbs, resources) = (texts(&rule, "verbs")?, texts(&rule, "resources")?);
+        let (verbs, names) = (texts(&rule, "verbs")?, texts(&rule, "resourceNames")?);
+        let mut resources = texts(&rule, "resources")?;
+        if !names.is_empty() {
+            let of = |resource: String| format!("{resource} ({})", names.join(", "));
+            resources = resources.into_iter().map(of).collect();
+        }
         match rows.iter_mut().find(|(known, _)| *known == verbs) {
             Some((_, all)) => all.extend(resources),
             None => rows.push((verbs, resources)),
@@ -110,6 +117,8 @@ fn rules() -> anyhow::Result<Vec<Value>> {
     rules.extend([
         rule(dataplane::NODE_SET.group, &[dataplane::NODE_SET.plural], READ),
         rule("events.k8s.io", &["events"], &["create"]),
+        // Passed on to the pods of a `Keystone`, in their roles.
+        admission_rule(),
     ]);
     Ok(rules)
 }

@@ -1,16 +1,16 @@
 //! What a rotation is made of: the `CronJob`, the account that may write the staging Secret and nothing else, and that Secret.
 
-use api::{DynamicObject, keystone::KeystoneSpec, service::RBAC};
-use jiff::{SignedDuration, Timestamp};
+use api::{DynamicObject, keystone::KeystoneSpec};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
     super::{
-        Scene, job_pod,
+        Scene, account, job_pod,
         keys::Repository,
         objects, pod,
         target::{Course, Place},
-        world::{ACCOUNT, Action, CRON_JOB, JOB, ROLE, ROLE_BINDING, SECRET},
+        world::{Action, CRON_JOB, JOB, SECRET},
     },
     at_rest,
 };
@@ -25,8 +25,6 @@ const EVIDENCE: i64 = 3 * 24 * 3600;
 const LATE: i64 = 24 * 3600;
 /// How many Jobs stay at most, those that a person made among them.
 const HISTORY: i32 = 10;
-/// How long after it was written the API server knows a role for sure.
-const KNOWN: SignedDuration = SignedDuration::from_secs(2);
 /// What the Secret for new sets is.
 const STAGING: &str = "staged-keys";
 
@@ -55,50 +53,25 @@ pub(super) fn actions(scene: &Scene<'_>, row: &Repository, spec: &KeystoneSpec) 
     if scene.target.course == Course::Idle {
         return (Vec::new(), None);
     }
-    let name = row.rotation.of(scene.world.name());
-    let mut parts = vec![
-        (&ACCOUNT, Map::from_iter([("automountServiceAccountToken".to_owned(), json!(false))])),
-        (&ROLE, Map::from_iter([("rules".to_owned(), rules(scene, row))])),
-    ];
-    let due = bindable(scene, &name);
-    if due.is_some_and(|due| due <= scene.world.now) {
-        parts.push((&ROLE_BINDING, binding(scene, &name)));
-    }
+    let (name, component) = (row.rotation.of(scene.world.name()), rotate(row));
+    let (mut actions, next) = account::write(scene, &name, &component, vec![rule(scene, row)]);
     // During an upgrade the old image: it is the one that is known to work.
     if let Some(place) = scene.from() {
-        parts.push((&CRON_JOB, Map::from_iter([("spec".to_owned(), cron_job(scene, row, spec, place, &name))])));
+        let fields = Map::from_iter([("spec".to_owned(), cron_job(scene, row, spec, place, &name))]);
+        actions.extend(objects::ensure(scene, &CRON_JOB, &name, &component, fields, &[]));
     }
-    let component = rotate(row);
-    let written =
-        parts.into_iter().filter_map(|(kind, fields)| objects::ensure(scene, kind, &name, &component, fields, &[]));
-    (written.chain(staging_secret(scene, row)).collect(), due.filter(|due| *due > scene.world.now))
+    actions.extend(staging_secret(scene, row));
+    (actions, next)
 }
 
-/// From when on the role may be bound; never before it is there. The API server lets nobody bind a role that allows more
-/// than he may himself, and looks at the roles that it knows: it learns of a new one a moment after it was written.
-fn bindable(scene: &Scene<'_>, name: &str) -> Option<Timestamp> {
-    let role = scene.world.object(&ROLE, name)?;
-    let made = role.metadata.creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0);
-    // Made in the future: our clock is behind the API server's, and the wait would be as long as it is.
-    let apart = made.duration_since(scene.world.now) > KNOWN;
-    Some(if apart { Timestamp::MIN } else { made.saturating_add(KNOWN).unwrap_or(made) })
-}
-
-/// The one thing that the account may do. The keys themselves reach the pod as a volume, as in every other pod.
-fn rules(scene: &Scene<'_>, row: &Repository) -> Value {
-    json!([{
+/// The one thing that a rotation may do. The keys themselves reach the pod as a volume, as in every other pod.
+fn rule(scene: &Scene<'_>, row: &Repository) -> Value {
+    json!({
         "apiGroups": [""],
         "resources": [SECRET.plural],
         "resourceNames": [staging(scene, row)],
         "verbs": ["patch"],
-    }])
-}
-
-fn binding(scene: &Scene<'_>, name: &str) -> Map<String, Value> {
-    Map::from_iter([
-        ("roleRef".to_owned(), json!({"apiGroup": RBAC, "kind": ROLE.kind, "name": name})),
-        ("subjects".to_owned(), json!([{"kind": ACCOUNT.kind, "name": name, "namespace": scene.world.namespace}])),
-    ])
+    })
 }
 
 /// Created, not applied: what is in it is the rotation's.
@@ -173,5 +146,5 @@ pub(super) fn pod_spec(
 ) -> Value {
     let command = job_pod::script("keys.py", &[task.to_owned(), row.id.to_string()]);
     let container = job_pod::container(scene, spec, &place.image, &command, own_env, &job_pod::mounts(spec));
-    job_pod::pod(spec, &job_pod::volumes(scene, spec, place), &container)
+    job_pod::pod(scene, spec, &job_pod::volumes(scene, spec, place), &container)
 }

@@ -50,7 +50,12 @@ impl Sim {
         self.edit("Job", name, |job| json::set(job, &["status".into()], status));
     }
 
+    /// The API server takes no pod whose account is not there; whoever makes it tries again.
     fn make_pod(&mut self, name: &str, template: &Value, job: Option<&str>) {
+        let account = json::text(template, "spec.serviceAccountName");
+        if account.is_some_and(|account| self.find("ServiceAccount", account).is_none()) {
+            return;
+        }
         self.uids += 1;
         let uid = self.uids;
         let mut pod = json!({

@@ -3,6 +3,7 @@
 // Builders take values by value so that the stories stay short.
 #![allow(clippy::needless_pass_by_value)]
 
+mod account;
 mod bootstrap;
 mod cluster;
 mod keys;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use plan::keystone::admission_rule;
 use rstest::rstest;
 use serde_json::json;
 
@@ -243,7 +244,7 @@ fn the_account_may_write_the_staging_secret_and_nothing_else() {
     let role = &sim.find("Role", "keystone-credential-rotate").unwrap().data;
     let secret = "keystone-credential-keys-rotation";
     let wanted = json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret], "verbs": ["patch"]});
-    assert_eq!(role["rules"], json!([wanted]));
+    assert_eq!(role["rules"], json!([wanted, admission_rule()]));
     let cron = &sim.find("CronJob", "keystone-credential-rotate").unwrap().data["spec"];
     assert_eq!(cron["jobTemplate"]["spec"]["template"]["spec"]["serviceAccountName"], "keystone-credential-rotate");
     assert_eq!((&cron["schedule"], &cron["suspend"]), (&json!("0 0 * * 0"), &json!(false)));
