@@ -11,7 +11,7 @@ use kube::{
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
 };
-use plan::keystone::SECRET;
+use plan::keystone::{ROLE, SECRET, admission_rule};
 use serde_json::{Value, json};
 use testbed::{
     cluster::{self, Cluster, User},
@@ -148,6 +148,37 @@ async fn an_owner_that_blocks_must_be_one_whose_finalizers_may_be_updated() {
             Err(error) => assert!(!allowed && error.to_string().contains("blockOwnerDeletion"), "{error}"),
         }
     }
+}
+
+/// Every API server asks for the right that the operator passes on to pods, that of OpenShift or not; it passes on no more.
+#[tokio::test]
+async fn a_role_of_pods_may_allow_to_be_admitted_and_no_more() {
+    let (_, client, namespace) = operator().await;
+    let api = api_of(&client, &namespace, &ROLE);
+    let params = PatchParams::apply(manager::CHILDREN).force();
+    let allows = |rule: Value| {
+        let mut role = json!({
+            "apiVersion": ROLE.api_version(),
+            "kind": ROLE.kind,
+            "metadata": {"name": "pods", "labels": {MANAGED_BY.0: MANAGED_BY.1}},
+        });
+        role["rules"] = json!([rule]);
+        Patch::Apply(role)
+    };
+    let changed = |field: &str, value: Value| {
+        let mut rule = admission_rule();
+        rule[field] = value;
+        allows(rule)
+    };
+    for more in [
+        changed("resourceNames", json!(["anyuid"])),
+        changed("resourceNames", json!([])),
+        changed("verbs", json!(["get"])),
+    ] {
+        let refused = api.patch("pods", &params, &more).await.unwrap_err().to_string();
+        assert!(refused.contains("attempting to grant RBAC permissions not currently held"), "{refused}");
+    }
+    api.patch("pods", &params, &allows(admission_rule())).await.unwrap();
 }
 
 #[tokio::test]

@@ -66,10 +66,11 @@ fn writes(scene: &Scene) -> Vec<Write> {
 async fn at_rest_nothing_is_written_but_the_lease() {
     let scene = Scene::with_keystone("ks-idle", json!({"replicas": 2})).await;
     scene.event("Installed").await;
-    // What a rotation needs comes after the first installation.
+    // What a rotation needs comes after the first installation; a role is bound a moment after it was made.
+    let (cron_jobs, bindings): (Api<CronJob>, Api<RoleBinding>) = (scene.all(), scene.all());
+    scene.expect("keystone-pods", Box::pin(wait::until(&bindings, "keystone-pods", SOON, |_| true)).await);
     for row in ["fernet", "credential"] {
         let name = format!("keystone-{row}-rotate");
-        let (cron_jobs, bindings): (Api<CronJob>, Api<RoleBinding>) = (scene.all(), scene.all());
         scene.expect(&name, Box::pin(wait::until(&cron_jobs, &name, SOON, |_| true)).await);
         scene.expect(&name, Box::pin(wait::until(&bindings, &name, SOON, |_| true)).await);
     }

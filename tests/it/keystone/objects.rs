@@ -8,7 +8,8 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     batch::v1::{CronJob, Job},
     coordination::v1::Lease,
-    core::v1::Secret,
+    core::v1::{Secret, ServiceAccount},
+    rbac::v1::Role,
 };
 use kube::{
     Api,
@@ -31,6 +32,10 @@ async fn a_deleted_keystone_keeps_its_keys_unless_told_otherwise(#[case] policy:
     scene.keystones().delete(NAME, &DeleteParams::default()).await.unwrap();
     let deployments: Api<Deployment> = Api::namespaced(scene.client.clone(), &scene.namespace);
     scene.expect("no Deployment", wait::gone(&deployments, NAME, SOON).await);
+    let (account, accounts, roles): (_, Api<ServiceAccount>, Api<Role>) =
+        (names::PODS.of(NAME), scene.all(), scene.all());
+    scene.expect("no account", wait::gone(&accounts, &account, SOON).await);
+    scene.expect("no role", wait::gone(&roles, &account, SOON).await);
     if !kept {
         scene.expect("no keys", wait::gone(&secrets, "keystone-fernet-keys", SOON).await);
         scene.expect("no keys", wait::gone(&secrets, "keystone-credential-keys", SOON).await);
