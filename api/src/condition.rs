@@ -25,7 +25,6 @@ pub enum Severity {
     /// Not False.
     #[default]
     #[serde(rename = "")]
-    #[strum(serialize = "")]
     None,
     /// Expected on the way, or for information.
     Info,

@@ -103,7 +103,7 @@ impl Object {
 pub const METRICS: &[Metric] = &[
     Metric {
         name: "openstack_release_condition",
-        help: "1 for each condition, with its present status and, while that is False, its severity",
+        help: "1 for each condition, with its present status, and its severity while that is False",
         labels: &["kind", "type", "status", "severity"],
         samples: |object, _| {
             let known = |condition: &Condition| {

@@ -110,7 +110,9 @@ impl Scrape {
                     "service" => service::find(value).is_some(),
                     "le" => value == "+Inf" || value.parse::<f64>().is_ok(),
                     "version" => value == env!("CARGO_PKG_VERSION"),
-                    "state" | "status" | "step" | "phase" | "keys" | "verb" | "reason" | "controller" => is_word(value),
+                    "state" | "status" | "severity" | "step" | "phase" | "keys" | "verb" | "reason" | "controller" => {
+                        is_word(value)
+                    }
                     _ => false,
                 };
                 assert!(fine, "{label}={value:?} of {}", sample.name);
