@@ -220,29 +220,24 @@ fn is_unknown(error: &watcher::Error) -> bool {
 
 async fn follow(api: Api<DynamicObject>, config: watcher::Config, mut seeing: Seeing) {
     let mut events = Retried::new(watcher(api, config).modify(slim));
-    let mut failing = false;
     loop {
         // A watch that works again says nothing before something happens: its silence has to be heard. A try that is
         // not answered is silent, too, until it ends.
-        let patience = if failing { events.pause() + Deadlines::get().silence() + SURE } else { Duration::MAX };
+        let patience =
+            if events.failing() { events.pause() + Deadlines::get().silence() + SURE } else { Duration::MAX };
         match tokio::time::timeout(patience, events.next()).await {
             Err(_) => {
-                failing = false;
                 events.works();
                 seeing.works();
             }
             Ok(Some(Ok(event))) => {
-                if !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_)) {
-                    failing = false;
+                if !events.failing() {
                     seeing.works();
                 }
                 seeing.takes(event);
             }
             Ok(None) => return,
-            Ok(Some(Err(error))) => {
-                failing = true;
-                seeing.fails(&error);
-            }
+            Ok(Some(Err(error))) => seeing.fails(&error),
         }
     }
 }

@@ -7,6 +7,7 @@ use kube::{
     Api, Resource,
     api::{DeleteParams, ListParams},
 };
+use openstack_release_operator::engine::pointer;
 use serde_json::{Value, json};
 use testbed::{
     fixtures::{self, NAME},
@@ -211,7 +212,7 @@ async fn the_config_maps_of_the_operator_before_are_taken_over_and_those_of_othe
         cloud.cluster.apply(map).await.unwrap();
     }
     cloud.operator.restart().await.unwrap();
-    let label = format!("/metadata/labels/{}", MANAGED_BY.0.replace('/', "~1"));
+    let label = pointer(&["metadata", "labels", MANAGED_BY.0]);
     cloud.value("ConfigMap", NAMES[0], &label, json!(MANAGED_BY.1)).await;
     cloud
         .until("the other one is named", |status| {

@@ -79,14 +79,12 @@ fn rolls(world: &World, wanted: &Value) -> anyhow::Result<String> {
     let (before, after) = (changes(world), changes(&after));
     let ours: Vec<&Change> = after.iter().filter(|change| !before.contains(change)).collect();
     let paused = world.version_spec().is_some_and(|spec| spec.update.paused);
-    let when = match (running.is_some(), paused) {
-        (false, false) => "at once",
-        (true, false) => "with its step of the running update",
-        (false, true) => "once spec.update.paused is false (kubectl openstack resume)",
-        (true, true) => {
-            "with its step of the running update, once spec.update.paused is false (kubectl openstack resume)"
-        }
-    };
+    let waits = [
+        running.is_some().then_some("with its step of the running update"),
+        paused.then_some("once spec.update.paused is false (kubectl openstack resume)"),
+    ];
+    let waits: Vec<&str> = waits.into_iter().flatten().collect();
+    let when = if waits.is_empty() { "at once".to_owned() } else { waits.join(", ") };
     Ok(if ours.is_empty() {
         "No object of the control plane changes; nodesets take their images with their next deployment.\n".to_owned()
     } else {

@@ -21,11 +21,12 @@ pub(super) struct Retried<K> {
     events: Pin<Box<dyn Stream<Item = watcher::Result<watcher::Event<K>>> + Send>>,
     pauses: ExponentialBackoff,
     next: Instant,
+    failing: bool,
 }
 
 impl<K> Retried<K> {
     pub(super) fn new(events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static) -> Self {
-        Self { events: Box::pin(events), pauses: PAUSES.build(), next: Instant::now() }
+        Self { events: Box::pin(events), pauses: PAUSES.build(), next: Instant::now(), failing: false }
     }
 
     /// The next event or error. May be given up and called again.
@@ -38,11 +39,19 @@ impl<K> Retried<K> {
 
     fn hears(&mut self, event: Option<&watcher::Result<watcher::Event<K>>>) {
         match event {
-            Some(Err(_)) => self.next = Instant::now() + self.pauses.next().unwrap_or_default(),
+            Some(Err(_)) => {
+                self.failing = true;
+                self.next = Instant::now() + self.pauses.next().unwrap_or_default();
+            }
             // It only begins; the next page may fail.
             Some(Ok(watcher::Event::Init | watcher::Event::InitApply(_))) | None => {}
             Some(Ok(_)) => self.works(),
         }
+    }
+
+    /// Whether it has not gone on since it failed.
+    pub(super) fn failing(&self) -> bool {
+        self.failing
     }
 
     /// How long it pauses from now on, before it tries again.
@@ -52,6 +61,7 @@ impl<K> Retried<K> {
 
     /// It has gone on: the next failure is a first one.
     pub(super) fn works(&mut self) {
+        self.failing = false;
         self.pauses = PAUSES.build();
     }
 }

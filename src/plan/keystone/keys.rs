@@ -95,7 +95,7 @@ pub(crate) fn actions(scene: &Scene<'_>) -> Vec<Action> {
     let mut actions = Vec::new();
     for row in &REPOSITORIES {
         let count = (row.most)(spec);
-        if scene.world.object(&SECRET, &(row.secret)(scene.world)).is_none() {
+        if secret(scene.world, row).is_none() {
             actions.extend(create(scene, row, skip, count, spec.deletion_policy));
         }
         skip = skip.saturating_add(count);
@@ -120,9 +120,13 @@ fn create(scene: &Scene<'_>, row: &Repository, skip: usize, count: usize, policy
     Some(Action::Create { kind: kind.kind, object })
 }
 
+fn secret<'a>(world: &'a World, row: &Repository) -> Option<&'a DynamicObject> {
+    world.object(&SECRET, &(row.secret)(world))
+}
+
 /// The Secret with the keys, when it is there to stay.
 pub(super) fn published<'a>(world: &'a World, row: &Repository) -> Option<&'a DynamicObject> {
-    world.object(&SECRET, &(row.secret)(world)).filter(|live| !objects::goes(world, live))
+    secret(world, row).filter(|live| !objects::goes(world, live))
 }
 
 /// The names of the Secrets that are not there, or are about to go.
@@ -142,8 +146,7 @@ pub(crate) fn waits(scene: &Scene<'_>) -> Option<String> {
 /// How many fresh keys the world needs: randomness is not taken in every pass.
 pub fn keys_to_make(world: &World) -> usize {
     let Ok(spec) = &world.keystone.spec else { return 0 };
-    let absent = |row: &Repository| world.object(&SECRET, &(row.secret)(world)).is_none();
-    if world.keystone.status.keys_created || !REPOSITORIES.iter().any(absent) {
+    if world.keystone.status.keys_created || REPOSITORIES.iter().all(|row| secret(world, row).is_some()) {
         return 0;
     }
     REPOSITORIES.iter().map(|row| (row.most)(spec)).fold(0, usize::saturating_add)

@@ -5,6 +5,7 @@ use api::{
     service::{CONFIG_MAP, Place, SERVICES, Source},
     version::{OpenStackVersionStatus, ServiceState},
 };
+use openstack_release_operator::engine::pointer;
 use serde_json::{Value, json};
 use testbed::{cluster::User, wait};
 
@@ -66,7 +67,7 @@ async fn fence(cloud: &Cloud) {
         let hash = cloud.get(CONFIG_MAP.kind, FENCE).await["metadata"]["annotations"][annotation::APPLIED].clone();
         let patch = json!({"metadata": {"annotations": {annotation::APPLIED: "spoiled"}}});
         api.patch(FENCE, &kube::api::PatchParams::default(), &kube::api::Patch::Merge(patch)).await.unwrap();
-        let pointer = format!("/metadata/annotations/{}", annotation::APPLIED.replace('/', "~1"));
+        let pointer = pointer(&["metadata", "annotations", annotation::APPLIED]);
         cloud.expect("fence", wait::value(&api, FENCE, &pointer, &hash, SOON).await);
     }
 }
