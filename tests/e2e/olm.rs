@@ -69,15 +69,16 @@ impl Scene {
     async fn subscribe(&self) {
         let text = fs::read_to_string(testbed::root().join("hack/node/subscription.yaml")).unwrap();
         let text = text.replace("@CATALOG@", &self.catalog("1.0.0")).replace("openstack-operators", &self.home);
-        // Other tests have operators of their own for what is theirs.
-        let env = [("WATCH_NAMESPACE", self.cloud.as_str()), ("CONTROLLERS", "release")];
+        // Other tests have operators of their own for what is theirs: this one must not touch it, in no version and at no
+        // time, so its Subscription cannot say it.
+        self.apply(json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": format!("{PACKAGE}-env"), "namespace": self.home},
+            "data": {"WATCH_NAMESPACE": self.cloud, "CONTROLLERS": "release"},
+        }))
+        .await;
         for document in serde_yaml::Deserializer::from_str(&text) {
-            let mut object = Value::deserialize(document).unwrap();
-            if object["kind"] == "Subscription" {
-                object["spec"]["config"] =
-                    json!({"env": env.map(|(name, value)| json!({"name": name, "value": value}))});
-            }
-            self.apply(object).await;
+            self.apply(Value::deserialize(document).unwrap()).await;
         }
     }
 

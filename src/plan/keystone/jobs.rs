@@ -94,14 +94,14 @@ pub(crate) fn judge(scene: &Scene<'_>, task: Task) -> Progress {
         return Progress::Failed(explain(scene, &object, task, condition, &pods));
     }
     if let Some(condition) = holds(job, "FailureTarget") {
-        return ending(&object, task, condition, &pods);
+        return ending(scene, &object, task, condition, &pods);
     }
     if let Some(failure) = pods.iter().filter(|pod| !pod::is_over(pod)).find_map(|pod| pod::trouble(pod)) {
         return Progress::Failed(failure);
     }
     // Between two tries: what the last one said. The Job goes on by itself as long as it may. A pod that succeeded is no
     // try: its Job says so a moment later.
-    if let (true, Some(text)) = (pods.iter().all(|pod| pod::has_failed(pod)), said(&pods)) {
+    if let (true, Some(text)) = (pods.iter().all(|pod| pod::has_failed(pod)), complaint(&pods)) {
         return Progress::Failed(failure::explain(&object, &text, task.failure(), then(task, &pods)));
     }
     let waits = pods.iter().find_map(|pod| pod::unscheduled(pod));
@@ -127,9 +127,9 @@ fn then(task: Task, pods: &[&DynamicObject]) -> Then {
 
 /// The Job has failed, and its pods are asked to end: a change that has begun may take its time. What they say has to be
 /// noted while they are there.
-fn ending(object: &str, task: Task, condition: &Value, pods: &[&DynamicObject]) -> Progress {
-    if let Some(text) = said(pods) {
-        return Progress::Failed(failure::explain(object, &text, task.failure(), Then::Asked));
+fn ending(scene: &Scene<'_>, object: &str, task: Task, condition: &Value, pods: &[&DynamicObject]) -> Progress {
+    if complaint(pods).is_some() {
+        return Progress::Failed(explain(scene, object, task, condition, pods));
     }
     let why = json::text(condition, "message").unwrap_or_default();
     Progress::Running(format!("{object} was asked to end: {why}"))
@@ -200,7 +200,7 @@ fn takes_precedence(scene: &Scene<'_>, other: &Other) -> bool {
 
 /// Why a Job failed.
 fn explain(scene: &Scene<'_>, object: &str, task: Task, condition: &Value, pods: &[&DynamicObject]) -> Failure {
-    let text = said(pods).unwrap_or_default();
+    let text = complaint(pods).unwrap_or_default();
     // The pods of a Job that took too long are gone with what they said.
     let noted = scene.before.upgrade.as_ref().and_then(|upgrade| upgrade.failure.as_ref());
     if let Some(noted) = noted.filter(|noted| text.is_empty() && noted.message.starts_with(&format!("{object}: "))) {
@@ -227,8 +227,18 @@ fn job_of(pod: &DynamicObject) -> Option<&str> {
 
 /// What the container that ended last said.
 pub(super) fn said(pods: &[&DynamicObject]) -> Option<String> {
+    last_words(pods, |_| true)
+}
+
+/// What the container that failed last said. One that reached its end all the same, after its Job was given up, has
+/// nothing to say of why that failed.
+fn complaint(pods: &[&DynamicObject]) -> Option<String> {
+    last_words(pods, |ended| json::get(ended, "exitCode").and_then(Value::as_i64) != Some(0))
+}
+
+fn last_words(pods: &[&DynamicObject], counts: impl Fn(&Value) -> bool) -> Option<String> {
     let ended = pods.iter().flat_map(|pod| items(pod, "status.containerStatuses")).filter_map(|status| {
-        let ended = json::get(status, "state.terminated")?;
+        let ended = json::get(status, "state.terminated").filter(|ended| counts(ended))?;
         // The API server's times are all of one form: their order is that of their texts.
         Some((json::text(ended, "finishedAt").unwrap_or_default(), json::text(ended, "message")?))
     });

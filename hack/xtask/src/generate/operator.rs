@@ -13,6 +13,9 @@ const HTTP: &str = "http";
 const LOG: &str = "openstack-release-operator-log";
 const LOG_FOLDER: &str = "/etc/openstack-release-operator/log";
 
+/// The `ConfigMap` whose keys are more environment variables; it need not be there. What the Deployment itself says holds.
+const ENVIRONMENT: &str = "openstack-release-operator-env";
+
 pub(super) fn files(release: Option<&Release>) -> anyhow::Result<Files> {
     let about = match release {
         Some(release) => format!("Brings version {} (manifests/releases/{0}.yaml).", release.version),
@@ -156,6 +159,8 @@ fn container(release: Option<&Release>) -> Value {
     let limits = json!({"memory": "256Mi"});
     let more = json!({
         "env": env(release),
+        // OLM gives the Deployment of a new version what `spec.config` of the Subscription says only after a while.
+        "envFrom": [{"configMapRef": {"name": ENVIRONMENT, "optional": true}}],
         "resources": {"limits": limits},
         "ports": [{"name": HTTP, "containerPort": PORT}],
         // A process that does not work any more is started again after a minute.

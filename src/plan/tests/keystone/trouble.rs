@@ -114,6 +114,29 @@ fn a_job_that_hangs_ends_at_its_deadline() {
     assert!(sim.condition("Degraded").1.contains("spec.upgrade.jobDeadlineSeconds"), "{:?}", sim.condition("Degraded"));
 }
 
+#[test]
+fn a_job_that_reached_its_end_too_late_was_too_late() {
+    let mut sim = Sim::installed(OLD);
+    sim.jobs.insert("check", Behaviour::Hangs);
+    sim.image(NEW).settle();
+    let job = sim.world.keystone.status.upgrade.as_ref().unwrap().job.clone().unwrap();
+    let pod = sim.pods_of(&job).remove(0);
+    let ended = json!({"exitCode": 0, "message": "{\"check\": 2}", "finishedAt": "2026-01-01T00:00:00Z"});
+    let succeeded = json!({"phase": "Succeeded", "containerStatuses": [{"state": {"terminated": ended}}]});
+    sim.edit("Pod", &pod, |pod| pod["status"] = succeeded);
+    let asked =
+        json!([{"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded", "message": "too long"}]);
+    sim.edit("Job", &job, |job| job["status"] = json!({"conditions": asked}));
+    sim.pass();
+    let upgrade = sim.world.keystone.status.upgrade.clone().unwrap();
+    assert_eq!((upgrade.message, upgrade.failure), (format!("Job/{job} was asked to end: too long"), None));
+    let failed = json!([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]);
+    sim.edit("Job", &job, |job| job["status"] = json!({"conditions": failed}));
+    sim.settle();
+    let message = sim.condition("Degraded").1;
+    assert!(message.contains("spec.upgrade.jobDeadlineSeconds") && !message.contains("check\":"), "{message}");
+}
+
 #[rstest]
 #[case::harmless("check", 1, "; it is tried again")]
 #[case::not_begun("expand", 75, "; it is tried again")]
