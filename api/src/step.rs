@@ -89,6 +89,8 @@ pub enum Revert {
         installed: &'static str,
         /// Where it was given that one, in parts.
         given: &'static str,
+        /// Where it says that it is past the point of no return, whatever the phase.
+        never: &'static str,
     },
 }
 
@@ -151,6 +153,7 @@ pub const MINOR_UPDATE: &[Step] = &[
             phases: &["Expanding", "Migrating", "RollingUpdate"],
             installed: "status.installedImage",
             given: "spec.image",
+            never: "status.upgrade.contracted",
         },
     },
     Step {

@@ -54,10 +54,24 @@ impl Scene<'_> {
     /// Why nothing can move, when nobody knows the images of the version that the cloud goes to or stays at.
     pub(crate) fn unknown_images(&self) -> Option<String> {
         let to = self.decision.course.to().filter(|_| !self.to.known)?;
+        let keeps = "every service keeps the images it has";
+        if self.records.versions.contains_key(to) {
+            return Some(format!(
+                "which custom images {to} had is not known, and spec.targetVersion is refused: {keeps}; correct \
+                 spec.targetVersion"
+            ));
+        }
+        let way_out = match &self.records.held {
+            Some(held) if held.version == to => {
+                format!("set spec.update.confirmImageSet to {} to take the bundle's, or ", held.hash)
+            }
+            _ => String::new(),
+        };
+        let known = self.records.names();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         Some(format!(
-            "status.containerImageVersionDefaults has no {to}: every service keeps the images it has; set \
-             spec.targetVersion to a known version to move on (known: {})",
-            self.records.names().join(", ")
+            "status.containerImageVersionDefaults has no {to}: {keeps}; {way_out}set spec.targetVersion to a known \
+             version to move on (known: {known})"
         ))
     }
 }
@@ -90,8 +104,13 @@ fn image_sets(
     records: &Records,
     decision: &Decision,
 ) -> (ImageSet, ImageSet) {
-    let custom = world.custom_images();
-    let to = records.image_set(decision.in_force.as_deref().unwrap_or_default(), &custom);
+    let in_force = decision.in_force.as_deref().unwrap_or_default();
+    // Custom images were made for the target that stands beside them: refused with it, they are not for another one.
+    let custom = match before.tracked_custom_images.get(in_force) {
+        _ if !decision.is_refused() => Some(world.custom_images()),
+        tracked => tracked.cloned(),
+    };
+    let to = custom.map_or_else(|| ImageSet::unknown(in_force), |custom| records.image_set(in_force, &custom));
     let from = match &decision.course {
         Course::Update { from, to, .. } if from != to => {
             let tracked = before.tracked_custom_images.get(from).cloned().unwrap_or_default();

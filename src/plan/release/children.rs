@@ -1,6 +1,6 @@
 //! The service objects: what to write, keep and delete, and one status line for each service.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use api::{
     DynamicObject, MANAGED_BY, annotation,
@@ -131,7 +131,7 @@ fn filled(
     let mut body = object.body.clone();
     let mut annotations = Map::new();
     let opens = walk.opens(wanted.service.step);
-    let before = if live.is_none() { last::images(scene, wanted) } else { Cow::Borrowed(&scene.from) };
+    let before = last::images(scene, wanted);
     for spot in &object.spots {
         let carried = live.and_then(|live| live_value(wanted.service, live, &spot.address));
         let before = match set_value(&before, object, spot) {
@@ -140,8 +140,8 @@ fn filled(
         };
         let value = match set_value(&scene.to, object, spot) {
             SlotValue::Value(value) if opens => Some(value),
-            // Not its turn: it keeps what it has. What is new in between starts with the version before, and what was
-            // deleted with the one that it had.
+            // Not its turn: it keeps what it has. What is new in between, and what was deleted, starts with the version
+            // that the service has.
             SlotValue::Value(target) => carried.or(before).or(live.is_none().then_some(target)),
             SlotValue::Nothing if opens && scene.to.known => None,
             SlotValue::Nothing | SlotValue::Missing(_) => carried.or(before),
@@ -170,7 +170,9 @@ fn is_applied(
     let annotated = annotations.iter().all(|(name, value)| {
         found.and_then(|found| found.get(name)).is_some_and(|found| value.as_str() == Some(found))
     });
-    annotated && owned_by(live, owner_uid) && json::covers(live.data.get(field).unwrap_or(&Value::Null), body)
+    // The API server does not store what is empty.
+    let nothing = json!({});
+    annotated && owned_by(live, owner_uid) && json::covers(live.data.get(field).unwrap_or(&nothing), body)
 }
 
 fn owned_by(live: &DynamicObject, uid: &str) -> bool {

@@ -139,6 +139,13 @@ pub struct ImageSet {
     pub release: Option<String>,
 }
 
+impl ImageSet {
+    /// A version of which nothing is known that could be written.
+    pub(crate) fn unknown(version: &str) -> Self {
+        Self { version: version.to_owned(), ..Self::default() }
+    }
+}
+
 /// What a slot gets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SlotValue {

@@ -1,5 +1,6 @@
-//! The images that a service had last: an object that somebody deleted comes back with them. What an update has moved does
-//! not step back, wherever the target has gone since and whatever holds the update up.
+//! The images that a service had last: an object that somebody deleted comes back with them, and what is added to the
+//! service begins with them. What an update has moved does not step back, wherever the target has gone since and whatever
+//! holds the update up.
 
 use std::borrow::Cow;
 
@@ -10,7 +11,8 @@ pub(crate) fn images<'a>(scene: &'a Scene<'_>, wanted: &Wanted) -> Cow<'a, Image
     match known(scene, wanted.service.step).and_then(|step| step.moved_to.as_deref()) {
         Some(version) if version == scene.to.version => Cow::Borrowed(&scene.to),
         Some(version) if version != scene.from.version && scene.records.versions.contains_key(version) => {
-            Cow::Owned(scene.records.image_set(version, &scene.world.custom_images()))
+            let custom = scene.before.tracked_custom_images.get(version).cloned();
+            Cow::Owned(scene.records.image_set(version, &custom.unwrap_or_else(|| scene.world.custom_images())))
         }
         _ => Cow::Borrowed(&scene.from),
     }

@@ -107,8 +107,15 @@ impl Records {
         };
         if !(differs && in_use(world, before, &bundle.version)) {
             // What is in use keeps its switches and its release: an operator upgrade alone starts nothing.
-            if recorded.is_none() || differs || !in_use(world, before, &bundle.version) {
+            let Some(recorded) = self.versions.get_mut(&bundle.version) else {
                 self.versions.insert(bundle.version.clone(), offered);
+                return;
+            };
+            if differs || !in_use(world, before, &bundle.version) {
+                *recorded = offered;
+            } else if recorded.release.is_none() {
+                // A bundle that did not say it was corrected.
+                recorded.release = offered.release;
             }
             return;
         }

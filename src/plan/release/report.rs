@@ -130,7 +130,7 @@ fn tracked(
     keep: impl Fn(&str) -> bool,
 ) -> BTreeMap<String, api::version::ContainerImages> {
     let mut tracked = scene.before.tracked_custom_images.clone();
-    if let Some(to) = to {
+    if let Some(to) = to.filter(|_| !scene.decision.is_refused()) {
         tracked.insert(to.to_owned(), scene.world.custom_images());
     }
     tracked.retain(|version, _| keep(version));

@@ -2,7 +2,7 @@
 
 use api::{
     DynamicObject,
-    step::{MINOR_UPDATE, Revert, Step},
+    step::{MINOR_UPDATE, Revert, Scope, Step},
     version::StepStatus,
 };
 use serde_json::Value;
@@ -11,7 +11,7 @@ use super::{
     Scene,
     slots::{carries, set_value},
     walk::in_step,
-    wanted::{Wanted, WantedObject},
+    wanted::{Wanted, WantedObject, Wish},
 };
 use crate::{gate::joined_reference, json};
 
@@ -23,26 +23,37 @@ pub(crate) fn obstacle(scene: &Scene<'_>, steps: &[StepStatus]) -> Option<String
     }
     let moved = steps.iter().filter(|status| status.moved_to.is_some());
     moved
-        .filter_map(|status| MINOR_UPDATE.iter().find(|step| step.name == status.name))
-        .find_map(|step| step_obstacle(scene, step))
+        .filter_map(|status| Some((MINOR_UPDATE.iter().find(|step| step.name == status.name)?, status)))
+        .find_map(|(step, status)| step_obstacle(scene, step).or_else(|| nothing_left(scene, step, status)))
 }
 
+/// What keeps a step that has written images from being taken back.
 fn step_obstacle(scene: &Scene<'_>, step: &Step) -> Option<String> {
     match step.revert {
         Revert::Always => None,
-        _ if !matches!(step.scope, api::step::Scope::Services) => {
+        _ if !matches!(step.scope, Scope::Services) => {
             Some(format!("step {}: a nodeset already has {}", step.name, scene.to.version))
         }
         Revert::SameImages => moved_objects(scene, step, true, |_| false),
-        Revert::WhilePhase { path, phases, installed, given } => moved_objects(scene, step, false, |live| {
-            match json::text(&live.data, path).filter(|phase| !phase.is_empty()) {
-                Some(phase) => phases.contains(&phase),
-                None => json::text(&live.data, installed).is_some_and(|image| {
-                    image != joined_reference(json::get(&live.data, given).unwrap_or(&Value::Null))
-                }),
-            }
+        Revert::WhilePhase { path, phases, installed, given, never } => moved_objects(scene, step, false, |live| {
+            let over = json::get(&live.data, never).and_then(Value::as_bool) == Some(true);
+            !over
+                && match json::text(&live.data, path).filter(|phase| !phase.is_empty()) {
+                    Some(phase) => phases.contains(&phase),
+                    None => json::text(&live.data, installed).is_some_and(|image| {
+                        image != joined_reference(json::get(&live.data, given).unwrap_or(&Value::Null))
+                    }),
+                }
         }),
     }
+}
+
+/// Whether everything that the step moved is disabled now: its data may still be there, and would come back with it.
+fn nothing_left(scene: &Scene<'_>, step: &Step, status: &StepStatus) -> Option<String> {
+    let elsewhere = status.moved_to.as_deref().filter(|version| *version != scene.from.version)?;
+    let disabled = in_step(scene, step.name).all(|wanted| matches!(wanted.wish, Wish::No(_)));
+    (step.revert == Revert::SameImages && matches!(step.scope, Scope::Services) && disabled)
+        .then(|| format!("step {}: its services are disabled, and what they left was moved to {elsewhere}", step.name))
 }
 
 /// The first object of the step that no longer carries the images of the deployed version, and may not.
@@ -54,7 +65,10 @@ fn moved_objects(
 ) -> Option<String> {
     in_step(scene, step.name).find_map(|wanted| {
         wanted.objects().iter().find_map(|object| {
-            let live = object.live.as_deref()?;
+            let Some(live) = object.live.as_deref() else {
+                // Deleted, or not to be read now: its data are what they are.
+                return differ(scene, object).then(|| describe(scene, step, wanted, &object.name));
+            };
             let moved = !scene.from.known || !carries(&scene.from, wanted, object, live);
             // The new image may be on its way while the object still shows the old one.
             let moved = moved || (begun_is_moved && differ(scene, object));

@@ -5,7 +5,7 @@
 
 use api::{
     annotation,
-    condition::{Reason, Severity, Verdict},
+    condition::{Reason, Severity, Status, Verdict},
     release::Version,
     version::{OpenStackVersionStatus, UpdateStatus},
 };
@@ -49,6 +49,13 @@ pub(crate) struct Decision {
     pub(crate) verdict: Verdict,
     /// The value that an empty `spec.targetVersion` gets.
     pub(crate) default_target: Option<String>,
+}
+
+impl Decision {
+    /// Whether `spec.targetVersion` is refused: nothing else that the spec says of images is acted upon then.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.verdict.status == Status::False
+    }
 }
 
 /// Decides which version is wanted and may be.

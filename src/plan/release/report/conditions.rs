@@ -115,6 +115,12 @@ fn custom_images(scene: &Scene<'_>, children: &Children) -> Verdict {
     match (custom::unchanged(scene), &children.held) {
         (Some(text), _) => Verdict::no(Severity::Warning, Reason::CustomImagesUnchanged, text),
         (None, Some(held)) => Verdict::no(Severity::Info, Reason::Held, held),
+        (None, None) if scene.decision.is_refused() => {
+            Verdict::yes("no custom image is new in effect while spec.targetVersion is refused")
+        }
+        (None, None) if matches!(scene.decision.course, Course::Update { .. }) => {
+            Verdict::yes("every custom image is in effect once the step of its service is done")
+        }
         (None, None) => Verdict::yes("every custom image is in effect"),
     }
 }
@@ -122,8 +128,8 @@ fn custom_images(scene: &Scene<'_>, children: &Children) -> Verdict {
 fn image_set(scene: &Scene<'_>) -> Verdict {
     let Some(held) = &scene.records.held else { return Verdict::yes("the bundle's images are those in use") };
     let text = format!(
-        "the bundle brings other images for {}, which is in use ({}); nothing moves until spec.update.confirmImageSet \
-         is {}",
+        "the bundle brings other images for {}, which is in use ({}); they are not used until \
+         spec.update.confirmImageSet is {}",
         held.version,
         held.changed.join(", "),
         held.hash
@@ -138,7 +144,9 @@ fn available(scene: &Scene<'_>, deployed: &Deployed) -> Verdict {
         if available.is_empty() { scene.before.available_version.as_deref().unwrap_or_default() } else { available };
     match deployed.version.as_deref() {
         Some(version) if older(version, available) => {
-            Verdict::yes(format!("update available: {available}; set spec.targetVersion to it"))
+            let asked = scene.decision.in_force.as_deref() == Some(available);
+            let advice = if asked { "it is the target" } else { "set spec.targetVersion to it" };
+            Verdict::yes(format!("update available: {available}; {advice}"))
         }
         Some(version) => {
             let text =

@@ -61,6 +61,28 @@ fn a_hotfix_while_paused_waits_and_says_for_what() {
 }
 
 /// An image that is missing waits for the image, not for the end of the pause.
+/// They were made for the target beside them.
+#[test]
+fn the_images_that_stand_beside_a_refused_target_are_not_used() {
+    let mut sim = Sim::installed(None, NEW);
+    let before = sim.world.kinds.clone();
+    sim.spec().custom_container_images = custom(json!({"mariadbImage": "registry/mariadb:for-1.0.0"}));
+    sim.target(OLD);
+    sim.settle();
+    assert_eq!(sim.condition("TargetVersionValid").0, Status::False);
+    assert!(sim.condition("CustomImagesValid").2.contains("spec.targetVersion is refused"));
+    assert_eq!(sim.world.kinds, before);
+    // The same for an object that was created again: what the images were is not known.
+    sim.version().status = api::version::OpenStackVersionStatus::default();
+    sim.settle();
+    assert_eq!(sim.world.kinds, before);
+    assert!(sim.condition("ContainerImagesKnown").2.contains("correct spec.targetVersion"));
+    sim.target(NEW);
+    sim.settle();
+    assert_eq!(sim.text("Galera", "openstack", "spec.containerImage"), "registry/mariadb:for-1.0.0");
+    assert_eq!(sim.condition("CustomImagesValid").2, "every custom image is in effect");
+}
+
 #[test]
 fn a_missing_image_is_not_held_by_a_pause() {
     let mut sim = Sim::installed(Some(&["glance"]), OLD);

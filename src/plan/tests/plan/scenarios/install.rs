@@ -102,6 +102,17 @@ fn an_operator_upgrade_alone_says_that_an_update_is_available_and_writes_nothing
     assert_eq!(sim.text("Keystone", "keystone", "spec.release"), "2025.2");
 }
 
+#[test]
+fn a_bundle_that_did_not_say_its_openstack_release_may_be_corrected() {
+    let mut sim = Sim::new(Some(&["keystone", "placement"]), bundle(OLD));
+    sim.bundle().release = String::new();
+    sim.settle();
+    assert_eq!((sim.deployed(), sim.status().available_releases.len()), (Some(OLD), 0));
+    sim.bundle().release = "2025.2".into();
+    sim.settle();
+    assert_eq!(sim.text("Keystone", "keystone", "spec.release"), "2025.2");
+}
+
 /// Peer: 9.6: anything that differs is offered as an update.
 #[test]
 fn an_older_operator_offers_no_update() {

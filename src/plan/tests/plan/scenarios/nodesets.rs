@@ -53,6 +53,25 @@ fn issue_1823_a_nodeset_without_nodes_is_not_waited_for() {
     assert_eq!(sim.deployed(), Some(NEW));
 }
 
+/// What a nodeset runs need not be what either version says.
+#[test]
+fn a_nodeset_with_another_image_than_both_versions_is_waited_for() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    let same = image_of("ovnControllerImage", OLD);
+    for images in sim.version().status.container_image_version_defaults.values_mut() {
+        images.insert("ovnControllerImage".into(), same.clone());
+    }
+    sim.bundle().images.insert("ovnControllerImage".into(), same);
+    sim.world.nodesets = Objects::Known(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
+    sim.nodeset("edpm").data["status"]["containerImages"]["OvnControllerImage"] = json!("registry/ovn:hotfix");
+    sim.settle();
+    let (state, message) = step(&sim, StepName::OvnDataplane);
+    assert_eq!(state, StepState::Waiting);
+    assert!(message.contains("registry/ovn:hotfix") && message.contains("servicesOverride [ovn]"), "{message}");
+    sim.finish();
+    assert_eq!(sim.deployed(), Some(NEW));
+}
+
 /// Peer: 2.10a, #1864: the condition turns False again in the next pass.
 #[test]
 fn issue_1864_an_unchanged_ovn_image_needs_no_deployment_and_does_not_flap() {

@@ -9,7 +9,7 @@ use plan::release::Objects;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{NEW, OLD, Sim, image_of, kind_named, known_mut};
+use crate::support::{NEW, NEWER, OLD, Sim, bundle, image_of, kind_named, known_mut, nodeset};
 
 /// Peer: 2.10j: images of disabled services stay in the status.
 #[test]
@@ -51,6 +51,42 @@ fn what_is_new_before_its_step_starts_with_the_old_images() {
     assert_eq!(netapp, image_of("cinderVolumeImage", OLD));
     sim.finish();
     assert_eq!(sim.text("Galera", "openstack-cell2", "spec.containerImage"), image_of("mariadbImage", NEW));
+}
+
+#[test]
+fn what_is_added_to_a_service_that_has_moved_starts_with_what_the_service_has() {
+    let mut sim = Sim::updating(None, OLD, NEW);
+    sim.world.nodesets = Objects::Known(vec![nodeset("edpm", 1, Sim::deployed_with(OLD))]);
+    for _ in 0..40 {
+        sim.round();
+        if sim.update().step == Some(StepName::OvnDataplane) {
+            sim.administrator();
+        }
+    }
+    assert_eq!(sim.update().step, Some(StepName::Dataplane));
+    // The next version, while the nodesets still wait for this one.
+    sim.world.bundle = bundle(NEWER).into();
+    sim.settle();
+    sim.target(NEWER);
+    sim.spec().update.paused = true;
+    sim.settle();
+    sim.cloud("/cinder/template/cinderVolumes/netapp", json!({}));
+    sim.settle();
+    let netapp = sim.text("Cinder", "cinder", "spec.cinderVolumes.netapp.containerImage");
+    assert_eq!(netapp, image_of("cinderVolumeImage", NEW));
+}
+
+/// The API server stores no empty `data`.
+#[test]
+fn a_config_map_without_images_is_written_once() {
+    let mut sim = Sim::new(Some(&["placement"]), bundle(OLD));
+    sim.bundle().images.retain(|name, _| !name.starts_with("test"));
+    sim.settle();
+    let config = sim.one("ConfigMap", "test-operator-config");
+    assert_eq!(config.data.as_object_mut().unwrap().remove("data"), Some(json!({})));
+    let writes = sim.writes;
+    sim.pass();
+    assert_eq!(sim.writes, writes);
 }
 
 #[test]

@@ -179,6 +179,42 @@ fn not_once_rabbitmq_or_mariadb_have_begun(#[case] step: StepName, #[case] named
     assert_eq!(sim.deployed(), Some(NEW), "the accepted target stays in force");
 }
 
+/// Its data stay what they are, wherever the object is.
+#[rstest]
+#[case::deleted(|sim: &mut Sim| sim.delete("Galera", "openstack"))]
+#[case::unreadable(|sim: &mut Sim| {
+    sim.world.kinds.insert("Galera.mariadb.openstack.org".into(), Objects::Unreadable("forbidden".into()));
+})]
+#[case::disabled(|sim: &mut Sim| sim.cloud("/galera/enabled", json!(false)))]
+fn nor_while_they_cannot_be_seen(#[case] hide: fn(&mut Sim)) {
+    let mut sim = Sim::installed(None, OLD);
+    sim.world.bundle = bundle(NEW).into();
+    sim.bundle().images.insert("rabbitmqImage".into(), image_of("rabbitmqImage", OLD));
+    sim.settle();
+    sim.target(NEW);
+    sim.until(StepName::Keystone);
+    assert!(!sim.update().revertible);
+    hide(&mut sim);
+    sim.pass();
+    assert!(!sim.update().revertible, "{:?}", sim.update());
+    sim.target(OLD);
+    assert!(refused(&mut sim, "NotRevertible").contains("step mariadb"));
+}
+
+#[test]
+fn keystone_does_not_go_back_once_it_has_contracted_whatever_its_phase() {
+    let mut sim = Sim::updating(Some(&["keystone", "placement"]), OLD, NEW);
+    sim.until(StepName::Keystone);
+    sim.pass();
+    let keystone = sim.one("Keystone", "keystone");
+    keystone.data["status"]["upgradePhase"] = json!("RollingUpdate");
+    keystone.data["status"]["upgrade"] = json!({"contracted": true});
+    sim.pass();
+    assert!(!sim.update().revertible);
+    sim.target(OLD);
+    assert!(refused(&mut sim, "NotRevertible").contains("Keystone/keystone"));
+}
+
 #[test]
 fn but_when_their_images_are_the_same() {
     let mut sim = Sim::installed(None, OLD);
