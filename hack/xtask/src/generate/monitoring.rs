@@ -60,6 +60,7 @@ fn scrape() -> Value {
             label("__meta_kubernetes_service_label_app_kubernetes_io_name", json!({"action": "keep", "regex": OPERATOR})),
             label("__meta_kubernetes_endpointslice_port_name", json!({"action": "keep", "regex": PORT})),
             label("__meta_kubernetes_pod_name", json!({"target_label": "pod"})),
+            label("__meta_kubernetes_namespace", json!({"target_label": "namespace"})),
         ],
     }]})
 }

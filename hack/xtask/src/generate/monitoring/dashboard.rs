@@ -115,11 +115,12 @@ const PANELS: &[Panel] = &[
         unit: "short",
     },
     Panel {
-        title: "Conditions that are False",
+        title: "Conditions that are not well",
         look: Look::Table,
         shows: Shows::Query(
             "max by (kind, namespace, name, type) (\
-             openstack_release_condition{namespace=~\"$namespace\",status=\"False\"})",
+             openstack_release_condition{namespace=~\"$namespace\",status=\"False\",severity!=\"None\"} or \
+             openstack_release_condition{namespace=~\"$namespace\",type=\"Degraded\",status=\"True\"})",
             "",
         ),
         unit: "short",

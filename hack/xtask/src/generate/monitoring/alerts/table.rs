@@ -62,16 +62,26 @@ pub(in super::super) const ALERTS: &[Alert] = &[
     Alert {
         name: "OpenStackReleaseOperatorQueueStands",
         severity: Severity::Warning,
-        expr: "min by (controller) (min_over_time(openstack_release_operator_queue_depth[10m])) > 0",
+        expr: "max by (namespace, controller) (min_over_time(openstack_release_operator_queue_depth[10m])) > 0",
         holds: "5m",
-        summary: "openstack-release-operator: {{ $value }} namespaces wait for controller {{ $labels.controller }}",
+        summary: "openstack-release-operator in {{ $labels.namespace }}: {{ $value }} namespaces wait for controller {{ $labels.controller }}",
         means: "namespaces are due and no pass begins: caches are not complete, or the process is stuck",
         action: "look at `/readyz` and `/livez` of the replicas; a stuck one is restarted by its liveness probe",
         after: "20m",
-        fires: &[("openstack_release_operator_queue_depth{controller=\"release\"}", "3x30")],
-        labels: &[("controller", "release")],
+        // The other replica does not lead: nothing waits for it.
+        fires: &[
+            (
+                "openstack_release_operator_queue_depth{namespace=\"operators\",pod=\"a\",controller=\"release\"}",
+                "3x30",
+            ),
+            (
+                "openstack_release_operator_queue_depth{namespace=\"operators\",pod=\"b\",controller=\"release\"}",
+                "0x30",
+            ),
+        ],
+        labels: &[("namespace", "operators"), ("controller", "release")],
         rests: &[(
-            "openstack_release_operator_queue_depth{controller=\"release\"}",
+            "openstack_release_operator_queue_depth{namespace=\"operators\",pod=\"a\",controller=\"release\"}",
             "3 0 3 0 3 0 3 0 3 0 3 0 3 0 3 0 3 0 3 0 3",
         )],
     },
@@ -202,23 +212,40 @@ pub(in super::super) const ALERTS: &[Alert] = &[
         name: "OpenStackControlPlaneNotReady",
         severity: Severity::Warning,
         expr: "max by (namespace, name) (openstack_release_condition{kind=\"OpenStackControlPlane\",type=\"Ready\",status!=\"True\"}) == 1 \
-               unless on (namespace, name) openstack_release_update_seconds",
+               unless on (namespace, name) (openstack_release_update_step_state{state=\"Running\"} == 1 \
+               or openstack_release_version_state{state=\"Installing\"} == 1)",
         holds: "15m",
         summary: "OpenStackControlPlane {{ $labels.namespace }}/{{ $labels.name }} is not ready",
-        means: "a service of the cloud is not ready, and no update runs that would explain it",
+        means: "a service of the cloud is not ready, and no step of an update or of an installation runs that would explain it",
         action: "`status.services` of the `OpenStackVersion` of that name says which one, and what it waits for",
         after: "17m",
-        fires: &[(
-            "openstack_release_condition{kind=\"OpenStackControlPlane\",namespace=\"cloud\",name=\"openstack\",type=\"Ready\",status=\"False\"}",
-            "1x20",
-        )],
+        // An update that waits for somebody explains nothing.
+        fires: &[
+            (
+                "openstack_release_condition{kind=\"OpenStackControlPlane\",namespace=\"cloud\",name=\"openstack\",type=\"Ready\",status=\"False\"}",
+                "1x20",
+            ),
+            ("openstack_release_update_seconds{namespace=\"cloud\",name=\"openstack\"}", "0+60x20"),
+            (
+                "openstack_release_update_step_state{namespace=\"cloud\",name=\"openstack\",step=\"dataplane\",state=\"Waiting\"}",
+                "1x20",
+            ),
+        ],
         labels: CLOUD,
         rests: &[
             (
                 "openstack_release_condition{kind=\"OpenStackControlPlane\",namespace=\"cloud\",name=\"openstack\",type=\"Ready\",status=\"False\"}",
                 "1x20",
             ),
-            ("openstack_release_update_seconds{namespace=\"cloud\",name=\"openstack\"}", "0+60x20"),
+            (
+                "openstack_release_update_step_state{namespace=\"cloud\",name=\"openstack\",step=\"mariadb\",state=\"Running\"}",
+                "1x20",
+            ),
+            (
+                "openstack_release_condition{kind=\"OpenStackControlPlane\",namespace=\"new\",name=\"openstack\",type=\"Ready\",status=\"False\"}",
+                "1x20",
+            ),
+            ("openstack_release_version_state{namespace=\"new\",name=\"openstack\",state=\"Installing\"}", "1x20"),
             (
                 "openstack_release_condition{kind=\"OpenStackControlPlane\",namespace=\"other\",name=\"openstack\",type=\"Ready\",status=\"True\"}",
                 "1x20",
@@ -226,30 +253,44 @@ pub(in super::super) const ALERTS: &[Alert] = &[
         ],
     },
     Alert {
+        name: "OpenStackInstallationSlow",
+        severity: Severity::Warning,
+        expr: "max by (namespace, name) (openstack_release_version_state{state=\"Installing\"}) == 1",
+        holds: "1h",
+        summary: "OpenStackVersion {{ $labels.namespace }}/{{ $labels.name }}: not installed after an hour",
+        means: "the first installation of a cloud does not come to its end",
+        action: "`status.services` of the `OpenStackVersion` says which service is not ready, and what it waits for",
+        after: "65m",
+        fires: &[(
+            "openstack_release_version_state{namespace=\"cloud\",name=\"openstack\",state=\"Installing\"}",
+            "1x70",
+        )],
+        labels: CLOUD,
+        rests: &[(
+            "openstack_release_version_state{namespace=\"cloud\",name=\"openstack\",state=\"UpToDate\"}",
+            "1x70",
+        )],
+    },
+    Alert {
         name: "KeystoneNotAvailable",
         severity: Severity::Critical,
-        expr: "max by (namespace, name) (openstack_release_condition{kind=\"Keystone\",type=\"Available\",status=\"False\"}) == 1 \
-               unless on (namespace, name) openstack_release_keystone_step_seconds{step=~\"Installing|Bootstrapping\"}",
+        // What was asked for has another severity: an installation, and an upgrade that stops the service.
+        expr: "max by (namespace, name) \
+               (openstack_release_condition{kind=\"Keystone\",type=\"Available\",status=\"False\",severity=\"Warning\"}) == 1",
         holds: "2m",
         summary: "Keystone {{ $labels.namespace }}/{{ $labels.name }}: users are not served",
-        means: "no pod of the identity service serves: nobody gets a token; expected only in an upgrade with `strategy: Offline`",
+        means: "no pod of the identity service serves, and nobody asked for that: nobody gets a token",
         action: "`Available` and `Degraded` say why; look at the pods (`kubectl get pods`) and at the database",
         after: "4m",
         fires: &[(
-            "openstack_release_condition{kind=\"Keystone\",namespace=\"cloud\",name=\"keystone\",type=\"Available\",status=\"False\"}",
+            "openstack_release_condition{kind=\"Keystone\",namespace=\"cloud\",name=\"keystone\",type=\"Available\",status=\"False\",severity=\"Warning\"}",
             "1x10",
         )],
         labels: KEYSTONE,
-        rests: &[
-            (
-                "openstack_release_condition{kind=\"Keystone\",namespace=\"cloud\",name=\"keystone\",type=\"Available\",status=\"False\"}",
-                "1x10",
-            ),
-            (
-                "openstack_release_keystone_step_seconds{namespace=\"cloud\",name=\"keystone\",step=\"Installing\"}",
-                "0+60x10",
-            ),
-        ],
+        rests: &[(
+            "openstack_release_condition{kind=\"Keystone\",namespace=\"cloud\",name=\"keystone\",type=\"Available\",status=\"False\",severity=\"Info\"}",
+            "1x10",
+        )],
     },
     Alert {
         name: "KeystoneDegraded",
