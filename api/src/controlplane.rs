@@ -20,6 +20,7 @@ use crate::{
     group = "core.openstack.org",
     version = "v1beta1",
     kind = "OpenStackControlPlane",
+    doc = "The services of a cloud.",
     plural = "openstackcontrolplanes",
     singular = "openstackcontrolplane",
     shortname = "osctlplane",

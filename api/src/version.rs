@@ -31,6 +31,7 @@ pub type ContainerImages = BTreeMap<String, ImageValue>;
     group = "core.openstack.org",
     version = "v1beta1",
     kind = "OpenStackVersion",
+    doc = "Which release the cloud of the OpenStackControlPlane of the same name has, and its update to another one.",
     plural = "openstackversions",
     singular = "openstackversion",
     shortname = "osv",

@@ -20,6 +20,7 @@ use crate::release::RELEASE_PATTERN;
     group = "keystone.openstack.org",
     version = "v1beta1",
     kind = "Keystone",
+    doc = "The identity service of a cloud: its API, its keys, and its upgrades without a failed request.",
     plural = "keystones",
     singular = "keystone",
     namespaced,

@@ -39,6 +39,7 @@ async fn what_makes_sense_is_accepted_without_a_word() {
         json!({"autoscaling": {"maxReplicas": 5, "targetMemoryUtilization": 80}}),
         json!({"fernet": {"rotationSchedule": "*/30 0-6,12 1 jan-mar mon"}, "extraConfig": {"token": {"expiration": "30", "allow_expired_window": "30"}}}),
         json!({"credentialKeys": {"rotationSchedule": "@daily"}}),
+        json!({"credentialKeys": {"rotationSchedule": "0 0 ? JAN Sun"}}),
     ] {
         ask(&scene, good).await.accepted();
     }
@@ -74,6 +75,8 @@ async fn nonsense_is_refused_by_field_with_what_to_do() {
         (json!({"preStopSleepSeconds": 60}), "spec.terminationGracePeriodSeconds is 60: a pod would be killed"),
         (json!({"fernet": {"rotationSchedule": "weekly"}}), "spec.fernet.rotationSchedule: \"weekly\" is not a cron"),
         (json!({"fernet": {"rotationSchedule": "60 0 * * 0"}}), "is not a cron expression"),
+        // The API server does not know it for the `CronJob`.
+        (json!({"fernet": {"rotationSchedule": "@Weekly"}}), "is not a cron expression"),
         (json!({"fernet": {"rotationSchedule": "0 0 * *"}}), "is not a cron expression"),
         (
             json!({"credentialKeys": {"rotationSchedule": "0 24 * * *"}}),
@@ -133,6 +136,9 @@ async fn what_is_likely_not_meant_is_warned_about() {
     ask(&scene, json!({"fernet": daily})).await.warned(ADVICE, &["dropped about 86400 s", "used for 176400 s"]);
     let hourly = json!({"rotationSchedule": "0 * * * *", "maxActiveKeys": 60});
     ask(&scene, json!({"fernet": hourly})).await.accepted();
+    // Every third and fourth day: what is exactly needed, the operator says.
+    let twice = json!({"rotationSchedule": "0 0 * * 0,3"});
+    ask(&scene, json!({"fernet": twice})).await.accepted();
     let suspended = json!({"rotationSchedule": "* * * * *", "suspend": true});
     ask(&scene, json!({"fernet": suspended})).await.accepted();
 }

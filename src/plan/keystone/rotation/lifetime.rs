@@ -92,7 +92,7 @@ impl Cron {
             days: values(days, 1, 31, &[])?,
             months: values(months, 1, 12, MONTHS)?,
             weekdays: values(weekdays, 0, 6, WEEKDAYS)?,
-            both: days.starts_with('*') || weekdays.starts_with('*'),
+            both: [days, weekdays].iter().any(|field| field.starts_with(['*', '?'])),
         })
     }
 
@@ -166,7 +166,7 @@ fn values(field: &str, least: u16, most: u16, words: &[&str]) -> Option<BTreeSet
             None => (item, None),
         };
         let (from, to) = match range.split_once('-') {
-            _ if range == "*" => (least, most),
+            _ if matches!(range, "*" | "?") => (least, most),
             Some((from, to)) => (value(from)?, value(to)?),
             // With a step, a number is where it begins.
             None => (value(range)?, if step.is_some() { most } else { value(range)? }),

@@ -203,6 +203,7 @@ fn lost_keys_stay_lost_and_nothing_rotates() {
 #[case::weekly("0 0 * * 0", 3, None)]
 #[case::shorthand("@weekly", 3, None)]
 #[case::daily("30 4 * * *", 5, None)]
+#[case::any_day("30 4 ? * *", 5, None)]
 #[case::daily_short("30 4 * * *", 4, Some(5))]
 #[case::half_days("0 */12 * * *", 3, Some(7))]
 #[case::hourly("@hourly", 3, Some(51))]

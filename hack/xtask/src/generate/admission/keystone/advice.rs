@@ -54,25 +54,29 @@ fn variables() -> Vec<Named> {
         // Minute, hour, day of the month, month, day of the week; shorthands have their own row.
         ("fields", "variables.schedule.split(' ').filter(field, field != '')".to_owned()),
         ("single", "'^[0-9a-zA-Z]+$'".to_owned()),
-        // The shortest time between two rotations, from below.
+        ("never", "1000000000".to_owned()),
+        // The shortest time between two rotations, from below. Of lists, ranges and steps `KeysSuffice` will tell.
         (
             "period",
             "variables.schedule in ['@yearly', '@annually', '@monthly'] ? 2419200 :\n\
              variables.schedule == '@weekly' ? 604800 :\n\
              variables.schedule in ['@daily', '@midnight'] ? 86400 :\n\
              variables.schedule == '@hourly' ? 3600 :\n\
-             size(variables.fields) != 5 ? 604800 :\n\
-             !variables.fields[0].matches(variables.single) ? 60 :\n\
-             !variables.fields[1].matches(variables.single) ? 3600 :\n\
+             size(variables.fields) != 5 ? variables.never :\n\
+             variables.fields[0] == '*' ? 60 :\n\
+             !variables.fields[0].matches(variables.single) ? variables.never :\n\
+             variables.fields[1] == '*' ? 3600 :\n\
+             !variables.fields[1].matches(variables.single) ? variables.never :\n\
+             variables.fields[2] == '*' && variables.fields[4] == '*' ? 86400 :\n\
              variables.fields[2] == '*' && variables.fields[4].matches(variables.single) ? 604800 :\n\
-             variables.fields[2].matches(variables.single) && variables.fields[4] == '*' ? 2419200 : 86400"
+             variables.fields[2].matches(variables.single) && variables.fields[4] == '*' ? 2419200 : variables.never"
                 .to_owned(),
         ),
         ("suspended", "object.?spec.?fernet.?suspend.orValue(false)".to_owned()),
         // Of the keys one is not used yet, and one is used now.
         (
             "kept",
-            "variables.suspended ? 1000000000 :\n\
+            "variables.suspended ? variables.never :\n\
              (object.?spec.?fernet.?maxActiveKeys.orValue(3) - 2) * variables.period"
                 .to_owned(),
         ),

@@ -27,8 +27,9 @@ fn pattern() -> String {
         "([0-6]|sun|mon|tue|wed|thu|fri|sat)",
     ];
     let items = fields.map(|value| {
-        let item = format!(r"(([*]|{value}(-{value})?)(/[1-9][0-9]?)?)");
+        let item = format!(r"(([*?]|{value}(-{value})?)(/[1-9][0-9]?)?)");
         format!("{item}(,{item})*")
     });
-    format!("(?i)^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|{})$", items.join(" +"))
+    // Names of months and days may be in capitals, shorthands may not.
+    format!("^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|(?i:{}))$", items.join(" +"))
 }
