@@ -17,6 +17,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use super::output::remark;
+
 /// Who `managedFields` says it was.
 pub const MANAGER: &str = "kubectl-openstack";
 
@@ -64,7 +66,7 @@ pub fn main() -> ExitCode {
     match run(&Cli::parse()) {
         Ok(ended) => ExitCode::from(ended as u8),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            remark(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -163,6 +163,15 @@ async fn the_status_is_for_persons_and_for_scripts() {
     let said = run(&cloud, "kubectl openstack status -n nowhere").await;
     assert_eq!(said.code, 1);
     assert!(said.err.contains("namespace nowhere has no OpenStackVersion"), "{}", said.err);
+
+    // Who reads only the beginning ends a watch, and keeps an update from nothing.
+    for arguments in ["status --watch", "update --yes"] {
+        let line =
+            format!("{{ kubectl openstack -n {} {arguments}; echo \"code $?\" >&2; }} | head -1", cloud.namespace);
+        let said = tokio::time::timeout(SOON, run(&cloud, &line)).await.expect("it does not end");
+        assert_eq!((said.out.lines().count(), said.err.as_str()), (1, "code 0\n"), "{arguments}: {}", said.out);
+    }
+    assert_eq!(cloud.version().await.spec.target_version, NEW);
 }
 
 #[tokio::test]

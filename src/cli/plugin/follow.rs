@@ -1,6 +1,6 @@
 //! Shows what changes, from watches: a table that is drawn again in place on a terminal, else a line for each change.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, io::stdout, time::Duration};
 
 use anyhow::bail;
 use futures::FutureExt as _;
@@ -12,7 +12,12 @@ use super::{
     access::{self, Access, Scope},
 };
 use crate::{
-    cli::{board, output::Output, screen::Screen, view::View},
+    cli::{
+        board,
+        output::{Output, heard, remark, unread},
+        screen::Screen,
+        view::View,
+    },
     controllers::VERSION,
     engine::Observed,
 };
@@ -97,7 +102,8 @@ pub(super) async fn follow(
             None => std::future::pending().await,
         }
     };
-    tokio::pin!(over);
+    let unread = unread(stdout());
+    tokio::pin!(over, unread);
     let mut pulse = tokio::time::interval(PULSE);
     let mut looked = false;
     loop {
@@ -115,6 +121,8 @@ pub(super) async fn follow(
             }
             _ = pulse.tick(), if live && looked => follower.draw()?,
             () = &mut over => return Ok(Ended::TimedOut),
+            // An end that was asked for is told by the exit code, whoever reads the lines.
+            () = &mut unread, if until == Until::Interrupted => return Ok(Ended::Done),
         }
     }
 }
@@ -155,8 +163,8 @@ impl Follower {
         let lost = observed.cache.failing(&VERSION, Duration::ZERO);
         if !self.is_live() {
             match (&self.lost, &lost) {
-                (None, Some(error)) => eprintln!("what is shown may be out of date, trying again: {error}"),
-                (Some(_), None) => eprintln!("what is shown is up to date again"),
+                (None, Some(error)) => remark(&format!("what is shown may be out of date, trying again: {error}")),
+                (Some(_), None) => remark("what is shown is up to date again"),
                 _ => {}
             }
         }
@@ -174,7 +182,7 @@ impl Follower {
             (Some(_), None) => lines.push("there is no cloud any more".to_owned()),
             (None, _) => lines.extend(board::summary(&self.shown.values().cloned().collect::<Vec<_>>(), now)),
         }
-        Ok(self.screen.draw(lines)?)
+        heard(self.screen.draw(lines))
     }
 
     fn lines(&mut self, before: &BTreeMap<String, View>) -> anyhow::Result<()> {
@@ -189,11 +197,11 @@ impl Follower {
             let mark = if self.scope.is_some() { stamp.clone() } else { format!("{stamp}  {namespace}") };
             for line in news {
                 let line = if first { line } else { format!("{mark}  {line}") };
-                self.screen.line(&line)?;
+                heard(self.screen.line(&line))?;
             }
         }
         for namespace in before.keys().filter(|namespace| !self.shown.contains_key(*namespace)) {
-            self.screen.line(&format!("{stamp}  there is no cloud in {namespace} any more"))?;
+            heard(self.screen.line(&format!("{stamp}  there is no cloud in {namespace} any more")))?;
         }
         Ok(())
     }

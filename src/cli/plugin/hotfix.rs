@@ -12,7 +12,10 @@ use super::{
     update::agreed,
     write::{Mode, merge, show},
 };
-use crate::cli::plan;
+use crate::cli::{
+    output::{remark, say},
+    plan,
+};
 use entry::{Entry, Name};
 
 /// Flags of `hotfix`.
@@ -40,25 +43,25 @@ pub(super) async fn run(access: &Access, args: &Args) -> anyhow::Result<Ended> {
     let current = version.data.pointer("/spec/customContainerImages").cloned().unwrap_or_default();
     let entries: Vec<&Entry> = args.images.iter().chain(&args.backends).collect();
     for entry in entries.iter().filter(|entry| entry.name.value(&current) == Some(entry.image.as_str())) {
-        eprintln!("Warning: {} has this image already", entry.name);
+        remark(&format!("Warning: {} has this image already", entry.name));
     }
     for cleared in args.clear.iter().filter(|cleared| !cleared.is_set(&current)) {
-        eprintln!("Warning: {cleared} is not set");
+        remark(&format!("Warning: {cleared} is not set"));
     }
     let wanted = entry::merged(&current, &entries, &args.clear);
     let patch = entry::patch(&current, &wanted);
     if patch.is_null() {
-        println!("nothing changes");
+        say("nothing changes\n")?;
         return Ok(Ended::Done);
     }
     let world = plan::observed(&access.client, &access.namespace).await?;
-    print!("{}", rolls(&world, &wanted)?);
+    say(&rolls(&world, &wanted)?)?;
     let patch = serde_json::json!({"spec": {"customContainerImages": patch}});
     let (_, warnings) = merge(access, &name, &patch, Mode::DryRun).await?;
     show(&warnings);
     agreed(args.yes, &format!("Change the custom images of {}/{name}?", access.namespace))?;
     merge(access, &name, &patch, Mode::Write).await?;
-    println!("openstackversion.core.openstack.org/{name}: spec.customContainerImages changed");
+    say(&format!("openstackversion.core.openstack.org/{name}: spec.customContainerImages changed\n"))?;
     Ok(Ended::Done)
 }
 

@@ -20,7 +20,7 @@ use super::{
     update::next,
     write::{Mode, merge, show},
 };
-use crate::cli::board;
+use crate::cli::{board, output::say};
 
 /// How long the operator may take to answer before it is only said what was written.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -46,14 +46,15 @@ pub(super) async fn pause(access: &Access, args: &Args) -> anyhow::Result<Ended>
     let (written, warnings) = merge(access, &view.name, &json!({"spec": {"update": update}}), Mode::Write).await?;
     show(&warnings);
     let at = view.update.as_ref().and_then(|update| update.step.as_ref()?.parse::<StepName>().ok());
-    match (args.after, at) {
-        (None, None) => println!("paused: no update runs; one that is asked for will wait, and so will custom images"),
-        (None, Some(_)) => println!("paused: no new image is written; progress is kept"),
+    let stopped = match (args.after, at) {
+        (None, None) => "paused: no update runs; one that is asked for will wait, and so will custom images".to_owned(),
+        (None, Some(_)) => "paused: no new image is written; progress is kept".to_owned(),
         (Some(step), Some(at)) if position(at) > position(step) => {
-            println!("held: {step} is over already; the update stops before {at}");
+            format!("held: {step} is over already; the update stops before {at}")
         }
-        (Some(step), _) => println!("held: the update stops after {step}"),
-    }
+        (Some(step), _) => format!("held: the update stops after {step}"),
+    };
+    say(&format!("{stopped}\n"))?;
     answered(access, &written).await
 }
 
@@ -62,12 +63,12 @@ pub(super) async fn resume(access: &Access) -> anyhow::Result<Ended> {
     let name = version.metadata.name.clone().unwrap_or_default();
     let (patch, gone) = release(&version);
     if gone.is_empty() {
-        println!("nothing is paused or held");
+        say("nothing is paused or held\n")?;
         return Ok(Ended::Done);
     }
     let (written, warnings) = merge(access, &name, &patch, Mode::Write).await?;
     show(&warnings);
-    println!("removed: {}", gone.join(", "));
+    say(&format!("removed: {}\n", gone.join(", ")))?;
     answered(access, &written).await
 }
 
@@ -112,10 +113,9 @@ async fn answered(access: &Access, written: &DynamicObject) -> anyhow::Result<En
         }
     };
     if tokio::time::timeout(ANSWER, watch).await.is_err() {
-        println!("the operator has not answered within {}s", ANSWER.as_secs());
+        say(&format!("the operator has not answered within {}s\n", ANSWER.as_secs()))?;
     }
     let view = access.view().await.context("it is written; the status cannot be read")?;
-    println!("{}", board::title(&view));
-    print!("{}", next(&view));
+    say(&format!("{}\n{}", board::title(&view), next(&view)))?;
     Ok(Ended::Done)
 }

@@ -1,8 +1,8 @@
 //! `update`: begins an update.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::{
@@ -13,7 +13,11 @@ use super::{
     status::text,
     write::{Mode, merge, show},
 };
-use crate::cli::{board, output::Output, plan as preview};
+use crate::cli::{
+    board,
+    output::{Output, put, say},
+    plan as preview,
+};
 
 /// Flags of `update`.
 #[derive(Debug, clap::Args)]
@@ -34,13 +38,13 @@ pub(super) async fn run(access: Access, args: &Args) -> anyhow::Result<Ended> {
     let (name, target) = (&view.name, plan.to.clone());
     let asked = view.target_version.as_ref() == Some(&target) && plan.refusal.is_none();
     if asked && view.is_done() {
-        println!("{target} is deployed already");
+        say(&format!("{target} is deployed already\n"))?;
         return Ok(Ended::Done);
     }
     if asked {
-        println!("{target} is the target already");
+        say(&format!("{target} is the target already\n"))?;
     } else {
-        print!("{}", preview::table(&plan));
+        say(&preview::table(&plan))?;
         let patch = json!({"spec": {"targetVersion": target}});
         let (_, warnings) = merge(&access, name, &patch, Mode::DryRun).await?;
         show(&warnings);
@@ -49,13 +53,13 @@ pub(super) async fn run(access: Access, args: &Args) -> anyhow::Result<Ended> {
         }
         agreed(args.yes, &format!("Update {}/{name} to {target}?", access.namespace))?;
         merge(&access, name, &patch, Mode::Write).await?;
-        println!("openstackversion.core.openstack.org/{name}: spec.targetVersion is {target}");
+        say(&format!("openstackversion.core.openstack.org/{name}: spec.targetVersion is {target}\n"))?;
     }
     if args.watch {
         let scope = access.scope(false);
         return follow(access, scope, Until::Deployed(target), None, Output::Table).await;
     }
-    println!("kubectl openstack status --watch {}", access.flags(&access.namespace));
+    say(&format!("kubectl openstack status --watch {}\n", access.flags(&access.namespace)))?;
     Ok(Ended::Done)
 }
 
@@ -67,8 +71,7 @@ pub(super) fn agreed(yes: bool, question: &str) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
         bail!("nothing was written: there is no terminal to ask; say --yes");
     }
-    print!("{question} [y/N] ");
-    std::io::stdout().flush()?;
+    put(&format!("{question} [y/N] ")).context("nothing was written: the question cannot be shown; say --yes")?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     if matches!(answer.trim(), "y" | "Y" | "yes") {

@@ -11,7 +11,7 @@ use kube::{
 use serde_json::Value;
 
 use super::{MANAGER, access::Access};
-use crate::client::call;
+use crate::{cli::output::remark, client::call};
 
 /// Whether it is only asked what would happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ fn warning(header: &str) -> String {
 /// Shows the warnings as kubectl does.
 pub(super) fn show(warnings: &[String]) {
     for warning in warnings {
-        eprintln!("Warning: {warning}");
+        remark(&format!("Warning: {warning}"));
     }
 }
 
