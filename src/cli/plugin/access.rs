@@ -94,11 +94,14 @@ impl Access {
         self.views(&cache).into_iter().next().with_context(|| self.no_cloud())
     }
 
-    /// The `OpenStackVersion` of the namespace.
-    pub(super) async fn version(&self) -> anyhow::Result<Arc<DynamicObject>> {
+    /// The cloud of the namespace, and the `OpenStackVersion` that says so.
+    pub(super) async fn cloud(&self) -> anyhow::Result<(View, Arc<DynamicObject>)> {
         let cache = self.read(&self.scope(false)).await?;
-        let name = self.views(&cache).into_iter().next().map(|view| view.name);
-        let found = name.and_then(|name| cache.object(&VERSION, &self.namespace, &name));
+        let view = self.views(&cache).into_iter().next();
+        let found = view.and_then(|view| {
+            let version = cache.object(&VERSION, &self.namespace, &view.name)?;
+            Some((view, version))
+        });
         found.with_context(|| self.no_cloud())
     }
 

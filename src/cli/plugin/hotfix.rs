@@ -10,7 +10,7 @@ use super::{
     Ended,
     access::Access,
     update::agreed,
-    write::{Mode, merge, show},
+    write::{Mode, merge, show, write},
 };
 use crate::cli::{
     output::{remark, say},
@@ -38,7 +38,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(access: &Access, args: &Args) -> anyhow::Result<Ended> {
-    let version = access.version().await?;
+    let (_, version) = access.cloud().await?;
     let name = version.metadata.name.clone().unwrap_or_default();
     let current = version.data.pointer("/spec/customContainerImages").cloned().unwrap_or_default();
     let entries: Vec<&Entry> = args.images.iter().chain(&args.backends).collect();
@@ -60,7 +60,7 @@ pub(super) async fn run(access: &Access, args: &Args) -> anyhow::Result<Ended> {
     let (_, warnings) = merge(access, &name, &patch, Mode::DryRun).await?;
     show(&warnings);
     agreed(args.yes, &format!("Change the custom images of {}/{name}?", access.namespace))?;
-    merge(access, &name, &patch, Mode::Write).await?;
+    write(access, &version, &patch).await?;
     say(&format!("openstackversion.core.openstack.org/{name}: spec.customContainerImages changed\n"))?;
     Ok(Ended::Done)
 }

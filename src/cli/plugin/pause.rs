@@ -59,7 +59,7 @@ pub(super) async fn pause(access: &Access, args: &Args) -> anyhow::Result<Ended>
 }
 
 pub(super) async fn resume(access: &Access) -> anyhow::Result<Ended> {
-    let version = access.version().await?;
+    let (_, version) = access.cloud().await?;
     let name = version.metadata.name.clone().unwrap_or_default();
     let (patch, gone) = release(&version);
     if gone.is_empty() {

@@ -11,7 +11,7 @@ use super::{
     follow::{Until, follow},
     plan,
     status::text,
-    write::{Mode, merge, show},
+    write::{Mode, merge, show, write},
 };
 use crate::cli::{
     board,
@@ -33,7 +33,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(access: Access, args: &Args) -> anyhow::Result<Ended> {
-    let view = access.view().await?;
+    // Read before the plan: what changes in between was not shown.
+    let (view, version) = access.cloud().await?;
     let plan = plan::of(&access, args.version.as_deref()).await?;
     let (name, target) = (&view.name, plan.to.clone());
     let asked = view.target_version.as_ref() == Some(&target) && plan.refusal.is_none();
@@ -52,7 +53,7 @@ pub(super) async fn run(access: Access, args: &Args) -> anyhow::Result<Ended> {
             bail!("{refusal}");
         }
         agreed(args.yes, &format!("Update {}/{name} to {target}?", access.namespace))?;
-        merge(&access, name, &patch, Mode::Write).await?;
+        write(&access, &version, &patch).await?;
         say(&format!("openstackversion.core.openstack.org/{name}: spec.targetVersion is {target}\n"))?;
     }
     if args.watch {
