@@ -123,9 +123,11 @@ fn kinds() -> Vec<Watched> {
     [VERSION, CONTROL_PLANE, KEYSTONE, DEPLOYMENT].map(|kind| Watched { kind, label: None }).into()
 }
 
-/// Whether every kind has answered, one way or another.
-pub(super) fn is_ready(cache: &Cache) -> bool {
-    cache.is_ready(kinds().into_iter().map(|watched| watched.kind))
+/// Whether it is known which clouds there are: every kind has answered, one way or another, and the one that says
+/// everything was read. One that cannot be read yet is tried again.
+pub(super) fn is_known(cache: &Cache) -> bool {
+    let answered = cache.is_ready(kinds().into_iter().map(|watched| watched.kind));
+    answered && matches!(cache.seen(&VERSION), Seen::Synced | Seen::Absent)
 }
 
 /// The namespaces with a cloud in them, in order.

@@ -75,6 +75,8 @@ struct Follower {
     shown: BTreeMap<String, View>,
     /// Why what is shown may be out of date.
     lost: Option<String>,
+    /// Whether it is known which clouds there are.
+    looked: bool,
 }
 
 /// Follows the clouds.
@@ -93,7 +95,7 @@ pub(super) async fn follow(
     let mut observed = access.observe(scope.clone());
     let screen = Screen::default();
     let (said, shown) = (BTreeMap::new(), BTreeMap::new());
-    let mut follower = Follower { access, scope, output, screen, said, shown, lost: None };
+    let mut follower = Follower { access, scope, output, screen, said, shown, lost: None, looked: false };
     let live = follower.is_live();
     let deadline = timeout.and_then(|timeout| Duration::try_from(timeout).ok()).map(|timeout| Instant::now() + timeout);
     let over = async {
@@ -105,21 +107,20 @@ pub(super) async fn follow(
     let unread = unread(stdout());
     tokio::pin!(over, unread);
     let mut pulse = tokio::time::interval(PULSE);
-    let mut looked = false;
     loop {
         tokio::select! {
             () = observed.changed() => {
                 sleep(SETTLED).await;
                 while observed.changed().now_or_never().is_some() {}
-                if access::is_ready(&observed.cache) {
+                follower.connection(&observed);
+                if access::is_known(&observed.cache) {
                     follower.look(&observed)?;
-                    looked = true;
                     if let Some(ended) = until.met(&follower.said)? {
                         return Ok(ended);
                     }
                 }
             }
-            _ = pulse.tick(), if live && looked => follower.draw()?,
+            _ = pulse.tick(), if live => follower.draw()?,
             () = &mut over => return Ok(Ended::TimedOut),
             // An end that was asked for is told by the exit code, whoever reads the lines.
             () = &mut unread, if until == Until::Interrupted => return Ok(Ended::Done),
@@ -134,7 +135,7 @@ impl Follower {
 
     /// Looks anew, and shows what changed.
     fn look(&mut self, observed: &Observed) -> anyhow::Result<()> {
-        self.connection(observed);
+        self.looked = true;
         let views = self.access.views(&observed.cache);
         let said: BTreeMap<String, View> = views.into_iter().map(|view| (view.namespace.clone(), view)).collect();
         if said == self.said && !self.is_live() {
@@ -179,7 +180,8 @@ impl Follower {
             (Some(_), Some(view)) => {
                 lines.extend(board::fitted(view, now, rows.saturating_sub(lines.len()), columns));
             }
-            (Some(_), None) => lines.push("there is no cloud any more".to_owned()),
+            (Some(_), None) if self.looked => lines.push("there is no cloud any more".to_owned()),
+            (Some(_), None) => {}
             (None, _) => lines.extend(board::summary(&self.shown.values().cloned().collect::<Vec<_>>(), now)),
         }
         heard(self.screen.draw(lines))
