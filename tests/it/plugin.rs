@@ -194,6 +194,7 @@ async fn a_pause_holds_and_a_resume_lets_go() {
     assert!(cloud.kubectl(&annotate.split(' ').collect::<Vec<_>>()).await.0);
     let text = ok(&cloud, "resume").await;
     assert!(text.starts_with("removed: spec.update.holdAfter: memcached, annotation core.openstack.org/"), "{text}");
+    assert!(!text.contains("Held"), "that is over: {text}");
     let said = plugin(&cloud, "status --until done --timeout 1m").await;
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     assert_eq!(document(&cloud).await["deployedVersion"], NEW);

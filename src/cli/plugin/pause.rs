@@ -1,15 +1,18 @@
 //! `pause` and `resume`.
 
-use std::{collections::BTreeMap, pin::pin, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use api::{
     DynamicObject, annotation,
     step::{StepName, position},
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use futures::StreamExt as _;
-use kube::runtime::watcher::watch_object;
+use kube::runtime::{
+    WatchStreamExt as _,
+    watcher::{self, watch_object},
+};
 use plan::json as paths;
 use serde_json::{Value, json};
 use strum::VariantNames as _;
@@ -20,7 +23,11 @@ use super::{
     update::next,
     write::{Mode, merge, show},
 };
-use crate::cli::{board, output::say};
+use crate::cli::{
+    board,
+    output::say,
+    view::{Objects, State, View},
+};
 
 /// How long the operator may take to answer before it is only said what was written.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -55,7 +62,7 @@ pub(super) async fn pause(access: &Access, args: &Args) -> anyhow::Result<Ended>
         (Some(step), _) => format!("held: the update stops after {step}"),
     };
     say(&format!("{stopped}\n"))?;
-    answered(access, &written).await
+    answered(access, &written, |_| true).await
 }
 
 pub(super) async fn resume(access: &Access) -> anyhow::Result<Ended> {
@@ -69,7 +76,8 @@ pub(super) async fn resume(access: &Access) -> anyhow::Result<Ended> {
     let (written, warnings) = merge(access, &name, &patch, Mode::Write).await?;
     show(&warnings);
     say(&format!("removed: {}\n", gone.join(", ")))?;
-    answered(access, &written).await
+    // No generation tells whether the operator has seen that an annotation is gone.
+    answered(access, &written, |state| !matches!(state, State::Paused | State::Held)).await
 }
 
 /// The patch that removes what stops the update, and what that is.
@@ -98,24 +106,84 @@ fn release(version: &DynamicObject) -> (Value, Vec<String>) {
 }
 
 /// Waits for the operator's answer, and says where the cloud is and what is next.
-async fn answered(access: &Access, written: &DynamicObject) -> anyhow::Result<Ended> {
+async fn answered(access: &Access, written: &DynamicObject, done: impl Fn(State) -> bool) -> anyhow::Result<Ended> {
     let name = written.metadata.name.as_deref().unwrap_or_default();
-    let observed = |object: &DynamicObject| {
+    let answers = |object: &DynamicObject| {
         let observed = paths::get(&object.data, "status.observedGeneration").and_then(Value::as_i64);
-        observed >= written.metadata.generation
+        observed >= written.metadata.generation && done(state(object))
     };
     let watch = async {
-        let mut states = pin!(watch_object(access.versions(), name));
+        let mut states = pin!(watch_object(access.versions(), name).default_backoff());
         while let Some(state) = states.next().await {
-            if matches!(&state, Ok(Some(object)) if observed(object)) {
-                return;
+            match state {
+                Ok(Some(object)) if answers(&object) => break,
+                Ok(_) => {}
+                Err(error) => forbidden(&error).map_or(Ok(()), Err)?,
             }
         }
+        Ok::<_, String>(())
     };
-    if tokio::time::timeout(ANSWER, watch).await.is_err() {
-        say(&format!("the operator has not answered within {}s\n", ANSWER.as_secs()))?;
+    match tokio::time::timeout(ANSWER, watch).await {
+        Ok(Ok(())) => {}
+        Ok(Err(refusal)) => bail!(
+            "OpenStackVersion/{name} is written, and its status cannot be watched: {refusal}; ask for the right to list and \
+             watch openstackversions"
+        ),
+        Err(_) => say(&format!("the operator has not answered within {}s\n", ANSWER.as_secs()))?,
     }
     let view = access.view().await.context("it is written; the status cannot be read")?;
     say(&format!("{}\n{}", board::title(&view), next(&view)))?;
     Ok(Ended::Done)
+}
+
+/// Where a cloud is, as far as its `OpenStackVersion` says.
+fn state(object: &DynamicObject) -> State {
+    let objects = Objects { versions: vec![Arc::new(object.clone())], ..Objects::default() };
+    View::of("", &objects, "").map(|view| view.state).unwrap_or_default()
+}
+
+/// What the API server says about a right that is missing: trying again does not help.
+fn forbidden(error: &watcher::Error) -> Option<String> {
+    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status))
+        | WatchFailed(kube::Error::Api(status))
+        | WatchError(status) => status.is_forbidden().then(|| status.message.clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_right_ends_the_wait_and_a_tired_server_does_not() {
+        let said = |reason, code| Status::failure("you may not", reason).with_code(code).boxed();
+        let failed = |status| watcher::Error::InitialListFailed(kube::Error::Api(status));
+        for error in [failed(said("Forbidden", 403)), watcher::Error::WatchError(said("Forbidden", 403))] {
+            assert_eq!(forbidden(&error).as_deref(), Some("you may not"));
+        }
+        for error in [failed(said("ServiceUnavailable", 503)), watcher::Error::NoResourceVersion] {
+            assert_eq!(forbidden(&error), None);
+        }
+    }
+
+    /// The annotation is gone, and the status is from before: the generation is the same.
+    #[test]
+    fn an_update_that_the_status_still_calls_held_is_no_answer() {
+        let at = |word: &str| {
+            let update = json!({"from": "1", "to": "2", "steps": [{"name": "keystone", "state": word}]});
+            let conditions = json!([{"type": "Ready", "status": "False"}]);
+            let status = json!({"observedGeneration": 2, "update": update, "conditions": conditions});
+            let metadata = json!({"name": "openstack", "namespace": "ns", "generation": 2});
+            json!({"apiVersion": "x/v1", "kind": "X", "metadata": metadata, "status": status})
+        };
+        let state = |word| super::state(&serde_json::from_value(at(word)).unwrap());
+        assert_eq!((state("Held"), state("Running")), (State::Held, State::Updating));
+    }
 }
