@@ -6,7 +6,7 @@ mod release;
 
 pub use keystone::Keystone;
 pub(crate) use object::status;
-pub(crate) use release::{CONTROL_PLANE, VERSION};
+pub(crate) use release::{CONTROL_PLANE, Charge, VERSION, in_charge};
 pub use release::{Release, world};
 
 /// The controllers that a process can run.

@@ -24,6 +24,7 @@ pub use history::{History, PastUpdate, PastUpgrade};
 pub use keystone::{KeySet, Keystone};
 pub use next::{Action, Next};
 
+use crate::controllers::{Charge, in_charge};
 use read::Version;
 
 /// The objects that a view is made of: those of one namespace.
@@ -42,11 +43,9 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// The object of that name among those that should be one, else the first.
-    fn version(&self) -> Option<&DynamicObject> {
-        let plane = self.control_planes.first().and_then(|plane| plane.metadata.name.as_ref());
-        let belongs = |version: &&Arc<DynamicObject>| plane.is_some() && version.metadata.name.as_ref() == plane;
-        self.versions.iter().find(belongs).or_else(|| self.versions.first()).map(Arc::as_ref)
+    /// The objects that the operator acts on, where there are more than there should be.
+    fn charge(&self) -> Charge<'_> {
+        in_charge(&self.versions, &self.control_planes)
     }
 }
 
@@ -205,8 +204,9 @@ impl View {
     /// The view of a namespace; none when there is no cloud in it. `flags` are those that `kubectl` needs to reach the
     /// namespace, for the commands in [`View::next`].
     pub fn of(namespace: &str, objects: &Objects, flags: &str) -> Option<Self> {
-        let found = objects.version().or_else(|| objects.control_planes.first().map(Arc::as_ref))?;
-        let version = Version::of(objects.version());
+        let Charge { version, control_plane } = objects.charge();
+        let found = version.or(control_plane)?;
+        let version = Version::of(version);
         let keystone: Vec<Keystone> = objects.keystones.iter().map(|object| Keystone::of(object)).collect();
         let mut view = Self {
             namespace: namespace.to_owned(),

@@ -87,29 +87,24 @@ pub fn world(
     failures: &Failures,
     now: Timestamp,
 ) -> Option<World> {
-    let mut control_planes = oldest_first(cache.objects(&CONTROL_PLANE, namespace));
-    let mut versions = oldest_first(cache.objects(&VERSION, namespace));
-    if control_planes.is_empty() && versions.is_empty() {
+    let control_planes = cache.objects(&CONTROL_PLANE, namespace);
+    let versions = cache.objects(&VERSION, namespace);
+    let Charge { version, control_plane } = in_charge(&versions, &control_planes);
+    if control_plane.is_none() && version.is_none() {
         return None;
     }
-    let control_plane = (!control_planes.is_empty()).then(|| control_planes.remove(0));
-    let version = match &control_plane {
-        // The one that belongs to the control plane is in charge, whatever its age.
-        Some(cp) => versions.iter().position(|version| version.metadata.name == cp.metadata.name).or(Some(0)),
-        None => Some(0),
+    let beyond = |kind, objects: &[Arc<DynamicObject>], kept: Option<&DynamicObject>| -> Vec<Surplus> {
+        let beyond = objects.iter().filter(|object| kept.is_none_or(|kept| !std::ptr::eq(kept, object.as_ref())));
+        beyond.map(|object| surplus(kind, object)).collect()
     };
-    let version = version.filter(|at| *at < versions.len()).map(|at| versions.remove(at));
-    let surplus = versions
-        .iter()
-        .map(|object| surplus(&VERSION, object))
-        .chain(control_planes.iter().map(|object| surplus(&CONTROL_PLANE, object)))
-        .collect();
+    let surplus =
+        [beyond(&VERSION, &versions, version), beyond(&CONTROL_PLANE, &control_planes, control_plane)].concat();
     Some(World {
         now,
         namespace: namespace.to_owned(),
         bundle,
-        version: version.as_deref().map(root),
-        control_plane: control_plane.as_deref().map(root),
+        version: version.map(root),
+        control_plane: control_plane.map(root),
         surplus,
         kinds: kinds(cache, namespace),
         nodesets: objects(cache, &NODE_SET, namespace),
@@ -127,9 +122,24 @@ fn kinds(cache: &Cache, namespace: &str) -> Kinds {
     service::kinds().iter().map(|kind| (kind_key(kind), objects(cache, kind, namespace))).collect()
 }
 
-fn oldest_first(mut objects: Vec<Arc<DynamicObject>>) -> Vec<Arc<DynamicObject>> {
-    objects.sort_by_key(|object| (object.metadata.creation_timestamp.clone(), object.metadata.name.clone()));
-    objects
+/// The root objects of a namespace that are acted on.
+pub(crate) struct Charge<'a> {
+    pub(crate) version: Option<&'a DynamicObject>,
+    pub(crate) control_plane: Option<&'a DynamicObject>,
+}
+
+/// Which of them are in charge: the oldest ones, but the version that belongs to the control plane whatever its age.
+pub(crate) fn in_charge<'a>(
+    versions: &'a [Arc<DynamicObject>],
+    control_planes: &'a [Arc<DynamicObject>],
+) -> Charge<'a> {
+    let age = |object: &&'a DynamicObject| (object.metadata.creation_timestamp.clone(), object.metadata.name.clone());
+    let oldest = |objects: &'a [Arc<DynamicObject>]| objects.iter().map(AsRef::as_ref).min_by_key(age);
+    let control_plane = oldest(control_planes);
+    let belongs =
+        |version: &&'a DynamicObject| control_plane.is_some_and(|plane| plane.metadata.name == version.metadata.name);
+    let version = versions.iter().map(AsRef::as_ref).find(belongs).or_else(|| oldest(versions));
+    Charge { version, control_plane }
 }
 
 fn surplus(kind: &Kind, object: &DynamicObject) -> Surplus {

@@ -56,7 +56,7 @@ pub struct PastUpgrade {
 impl History {
     /// The history of a namespace; none when there is no cloud in it.
     pub fn of(namespace: &str, objects: &Objects) -> Option<Self> {
-        let version = objects.version()?;
+        let version = objects.charge().version?;
         Some(Self {
             namespace: namespace.to_owned(),
             name: version.metadata.name.clone().unwrap_or_default(),

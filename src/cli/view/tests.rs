@@ -321,6 +321,20 @@ fn what_is_not_known_does_not_hide_the_rest() {
     assert_eq!(View::of("ns", &Objects::default(), ""), None);
 }
 
+/// The operator acts on the oldest, unless another one belongs to the control plane.
+#[test]
+fn of_two_clouds_in_a_namespace_the_one_in_charge_is_shown() {
+    let at = |hour: u8| json!({"metadata": {"creationTimestamp": format!("2026-11-21T{hour:02}:00:00Z")}});
+    let plane = |name, hour| object("OpenStackControlPlane", name, &at(hour));
+    let version = |name, hour| object("OpenStackVersion", name, &at(hour));
+    let mut objects = Objects { versions: vec![version("a", 12), version("b", 11)], ..Objects::default() };
+    assert_eq!(view(&objects).name, "b");
+    objects.control_planes = vec![plane("a", 12)];
+    assert_eq!(view(&objects).name, "a");
+    objects.control_planes.push(plane("b", 11));
+    assert_eq!(view(&objects).name, "b");
+}
+
 #[test]
 fn a_kind_that_cannot_be_read_is_named() {
     let mut objects = objects(&steady());
