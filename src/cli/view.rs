@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use api::{
     DynamicObject,
+    condition::READY,
     keystone::KEYSTONE,
     version::{ServiceState, StepState},
 };
@@ -24,8 +25,8 @@ pub use history::{History, PastUpdate, PastUpgrade};
 pub use keystone::{KeySet, Keystone};
 pub use next::{Action, Next};
 
-use crate::controllers::{Charge, in_charge};
-use read::Version;
+use crate::controllers::{CONTROL_PLANE, Charge, VERSION, in_charge};
+use read::{Condition, Version};
 
 /// The objects that a view is made of: those of one namespace.
 #[derive(Clone, Debug, Default)]
@@ -218,7 +219,7 @@ impl View {
             observed: version.observed(),
             update: version.update(),
             services: version.services(),
-            problems: problems(&version, objects),
+            problems: problems(objects),
             keystone,
             next: Vec::new(),
         };
@@ -249,29 +250,57 @@ impl View {
     }
 }
 
-fn problems(version: &Version<'_>, objects: &Objects) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    if let Some(object) = version.object {
-        problems.extend(said(VERSION, object, read::Condition::is_trouble));
-    }
-    for keystone in &objects.keystones {
-        problems.extend(said(KEYSTONE.kind, keystone, read::Condition::is_trouble_of_keystone));
-    }
-    problems.extend(objects.unreadable.iter().map(|(kind, why)| Problem {
+fn problems(objects: &Objects) -> Vec<Problem> {
+    let unreadable = objects.unreadable.iter().map(|(kind, why)| Problem {
         object: kind.clone(),
         message: why.clone(),
         ..Problem::default()
-    }));
-    problems
+    });
+    troubles(objects).iter().map(Trouble::problem).chain(unreadable).collect()
 }
 
-const VERSION: &str = "OpenStackVersion";
+/// A condition that says that something is wrong.
+struct Trouble<'a> {
+    kind: &'static str,
+    object: &'a DynamicObject,
+    condition: Condition<'a>,
+}
 
-/// The conditions of an object that say that something is wrong.
-fn said<'a>(kind: &str, object: &'a DynamicObject, wrong: impl Fn(&read::Condition<'a>) -> bool) -> Vec<Problem> {
-    let object_name = format!("{kind}/{}", object.metadata.name.as_deref().unwrap_or_default());
-    let conditions = read::conditions(&object.data);
-    conditions.iter().filter(|condition| wrong(condition)).map(|condition| condition.problem(&object_name)).collect()
+impl Trouble<'_> {
+    /// `Kind/name`.
+    fn of(&self) -> String {
+        format!("{}/{}", self.kind, self.object.metadata.name.as_deref().unwrap_or_default())
+    }
+
+    fn problem(&self) -> Problem {
+        self.condition.problem(&self.of())
+    }
+}
+
+/// What the conditions of all objects say is wrong. `Ready` sums up the others: it counts where it says what no other one
+/// does, and of a control plane nothing else does.
+fn troubles(objects: &Objects) -> Vec<Trouble<'_>> {
+    type Row<'a> = (&'static str, &'a [Arc<DynamicObject>], fn(&Condition<'a>) -> bool);
+    let rows: [Row<'_>; 3] = [
+        (VERSION.kind, &objects.versions, Condition::is_trouble),
+        (KEYSTONE.kind, &objects.keystones, Condition::is_trouble_of_keystone),
+        (CONTROL_PLANE.kind, &objects.control_planes, |_| false),
+    ];
+    let mut troubles: Vec<Trouble<'_>> = Vec::new();
+    for (kind, objects, wrong) in rows {
+        for object in objects {
+            let (ready, others): (Vec<_>, Vec<_>) =
+                read::conditions(&object.data).into_iter().partition(|condition| condition.type_ == READY);
+            let trouble = |condition| Trouble { kind, object, condition };
+            troubles.extend(others.into_iter().filter(wrong).map(trouble));
+            for ready in ready.into_iter().filter(Condition::is_severe) {
+                if !troubles.iter().any(|told| ready.repeats(&told.condition)) {
+                    troubles.push(trouble(ready));
+                }
+            }
+        }
+    }
+    troubles
 }
 
 /// The time at a path.

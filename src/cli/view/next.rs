@@ -2,21 +2,22 @@
 
 use api::{
     DynamicObject, annotation,
-    condition::{Reason, Status},
+    condition::{READY, Reason, Status},
     dataplane::DEPLOYMENT,
-    keystone::RETRY,
+    keystone::{KEYSTONE, RETRY},
     step::{MINOR_UPDATE, Scope},
-    version::StepState,
+    version::{ServiceState, StepState},
 };
 use plan::json;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    Objects, State, Step, View, items,
-    read::{Condition, Version},
-    texts,
+    Objects, Service, State, Step, Trouble, View, items,
+    read::{Condition, Version, conditions, is_observed},
+    texts, troubles,
 };
+use crate::controllers::Charge;
 
 /// What kind of thing is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::Display)]
@@ -39,6 +40,8 @@ pub enum Action {
     Deploy,
     /// Correct what the message names.
     Correct,
+    /// Look at what the message names: nothing waits for it.
+    Review,
     /// Try a step of Keystone again.
     RetryKeystone,
     /// Rotate keys again.
@@ -52,7 +55,7 @@ pub enum Action {
 impl Action {
     /// Whether something stands still until it is done.
     pub fn is_urgent(self) -> bool {
-        !matches!(self, Self::CheckOperator | Self::Wait | Self::Update)
+        !matches!(self, Self::CheckOperator | Self::Review | Self::Wait | Self::Update)
     }
 }
 
@@ -88,7 +91,9 @@ pub(super) fn of(view: &View, version: &Version<'_>, objects: &Objects, flags: &
     let conditions = version.conditions();
     let mut next: Vec<Next> = case.unreported().into_iter().collect();
     next.extend(conditions.iter().flat_map(|condition| case.refused(condition)));
+    next.extend(case.not_ready());
     next.extend(case.frontier());
+    next.extend(case.blocked());
     next.extend(objects.keystones.iter().flat_map(|keystone| case.keystone(keystone)));
     next.extend(case.available(&conditions));
     next
@@ -111,6 +116,8 @@ impl Case<'_> {
 
     fn unreported(&self) -> Option<Next> {
         match self.view.state {
+            // The operator has nothing to say about it any more.
+            State::Unreported | State::Empty if self.is_going() => None,
             State::Unreported => {
                 let text =
                     "the operator has not reported on this cloud as it is now; should that last, look whether it runs";
@@ -133,6 +140,10 @@ impl Case<'_> {
             let command = version.map(|version| self.ours(&format!("update {version}")));
             vec![Next::new(Action::Retarget, message.clone(), command)]
         };
+        let edit = |action| {
+            let command = self.kubectl(&format!("edit openstackversion {}", self.view.name));
+            vec![Next::new(action, message.clone(), command)]
+        };
         match (condition.type_, reason) {
             ("TargetVersionValid", Reason::UnknownVersion) => retarget(self.view.available_version.clone()),
             ("TargetVersionValid", Reason::RollbackNotSupported) => retarget(self.view.deployed_version.clone()),
@@ -146,17 +157,42 @@ impl Case<'_> {
                 vec![Next::new(Action::ConfirmImages, message, command)]
             }
             ("CustomImagesValid", Reason::Held) => vec![Next::new(Action::Resume, message, self.ours("resume"))],
-            ("CustomImagesValid", Reason::InvalidCustomImage)
-            | ("Initialized", Reason::InvalidSpec)
-            | ("UpdateOptionsValid", _) => {
-                let edit = self.kubectl(&format!("edit openstackversion {}", self.view.name));
-                vec![Next::new(Action::Correct, message, edit)]
-            }
-            _ if condition.is_error() && condition.type_ != api::condition::READY => {
-                vec![Next::new(Action::Correct, message, None)]
-            }
+            // The schema lets no other through than that of a backend that may still come.
+            ("CustomImagesValid", Reason::InvalidCustomImage) => edit(Action::Review),
+            ("Initialized", Reason::InvalidSpec) | ("UpdateOptionsValid", _) => edit(Action::Correct),
+            _ if condition.is_error() && condition.type_ != READY => vec![Next::new(Action::Correct, message, None)],
             _ => Vec::new(),
         }
+    }
+
+    /// What only `Ready` says: objects that do not belong together, and those that cannot go.
+    fn not_ready(&self) -> Vec<Next> {
+        let stands = |trouble: &Trouble<'_>| {
+            let Trouble { object, condition, .. } = trouble;
+            let ends = condition.is_error() || condition.reason == Some(Reason::Waiting);
+            condition.type_ == READY && ends && is_observed(object)
+        };
+        let correct = |trouble: Trouble<'_>| {
+            let text = format!("{}: {}", trouble.of(), trouble.condition.message());
+            Next::new(Action::Correct, text, None)
+        };
+        troubles(self.objects).into_iter().filter(stands).map(correct).collect()
+    }
+
+    /// The services that the operator cannot write. In an update the step says so.
+    fn blocked(&self) -> Vec<Next> {
+        let judged = self.view.update.is_none() && self.view.observed && !self.is_going();
+        let blocked = self.view.services.iter().filter(|service| service.known() == Some(ServiceState::Blocked));
+        let correct = |service: &Service| {
+            Next::new(Action::Correct, format!("service {}: {}", service.name, service.message), None)
+        };
+        blocked.filter(|_| judged).map(correct).collect()
+    }
+
+    /// Whether the cloud is being deleted.
+    fn is_going(&self) -> bool {
+        let Charge { version, control_plane } = self.objects.charge();
+        [version, control_plane].into_iter().flatten().any(|object| object.metadata.deletion_timestamp.is_some())
     }
 
     /// Two ways: only a person knows whether the images fit the new version.
@@ -239,12 +275,18 @@ impl Case<'_> {
         numbered.into_iter().find(|name| !taken(name)).unwrap_or_default()
     }
 
-    /// A step that stopped, and rotations that brought nothing.
+    /// What its conditions refuse, a step that stopped, and rotations that brought nothing.
     fn keystone(&self, object: &DynamicObject) -> Vec<Next> {
         let name = object.metadata.name.as_deref().unwrap_or_default();
         let Some(keystone) = self.view.keystone.iter().find(|keystone| keystone.name == name) else {
             return Vec::new();
         };
+        let correct = |condition: &Condition<'_>| {
+            Next::new(Action::Correct, format!("{}/{name}: {}", KEYSTONE.kind, condition.message()), None)
+        };
+        let conditions = conditions(&object.data);
+        let refused = conditions.iter().filter(|condition| is_observed(object) && is_refused_by_keystone(condition));
+        let refused: Vec<Next> = refused.map(correct).collect();
         let retry = keystone.failure.as_ref().map(|failure| {
             let last = object.metadata.annotations.as_ref().and_then(|all| all.get(RETRY));
             let value = last.and_then(|last| last.parse::<u64>().ok()).unwrap_or_default().saturating_add(1);
@@ -257,7 +299,7 @@ impl Case<'_> {
             let failure = keys.failure.as_ref()?;
             Some(Next::new(Action::RotateKeys, format!("{} keys: {failure}", keys.name), command))
         });
-        retry.into_iter().chain(rotate).collect()
+        refused.into_iter().chain(retry).chain(rotate).collect()
     }
 
     /// A newer version, when nothing else is to be done.
@@ -267,7 +309,8 @@ impl Case<'_> {
             .any(|condition| condition.type_ == "MinorUpdateAvailable" && condition.status == Some(Status::True));
         let idle = self.view.update.is_none()
             && self.view.state != State::Blocked
-            && self.view.target_version == self.view.deployed_version;
+            && self.view.target_version == self.view.deployed_version
+            && !self.is_going();
         let available = self.view.available_version.as_ref().filter(|_| newer && idle && self.view.observed)?;
         let text = format!("version {available} is available");
         Some(Next::new(Action::Update, text, self.ours(&format!("update {available}"))))
@@ -276,11 +319,23 @@ impl Case<'_> {
 
 const CHECK_OPERATOR: &str = "kubectl -n openstack-operators get deployment,pods";
 
+/// Whether a `Keystone` waits for a person there: for another image, or for keys that are gone. A target that has changed
+/// in the middle of an upgrade is looked at when that is over.
+fn is_refused_by_keystone(condition: &Condition<'_>) -> bool {
+    match condition.type_ {
+        "TargetReleaseValid" => {
+            condition.status == Some(Status::False) && condition.reason != Some(Reason::UpgradeTargetChanged)
+        }
+        "KeysReady" => condition.is_error(),
+        _ => false,
+    }
+}
+
 /// Whether a deployment is under way: neither done nor failed.
 fn runs(deployment: &DynamicObject) -> bool {
-    let deployed = json::get(&deployment.data, "status.deployed").and_then(Value::as_bool).unwrap_or_default();
     let failed = items(&deployment.data, "status.conditions").any(|condition| {
         json::text(condition, "status") == Some("False") && json::text(condition, "severity") == Some("Error")
     });
+    let deployed = json::get(&deployment.data, "status.deployed").and_then(Value::as_bool).unwrap_or_default();
     !deployed && !failed && deployment.metadata.deletion_timestamp.is_none()
 }

@@ -58,18 +58,27 @@ impl<'a> Condition<'a> {
         self.status == Some(Status::False) && self.severity == Some(Severity::Error)
     }
 
-    /// `Ready` repeats what the others say, and the steps speak for themselves.
-    pub(super) fn is_trouble(&self) -> bool {
+    pub(super) fn is_severe(&self) -> bool {
         let severe = matches!(self.severity, Some(Severity::Warning | Severity::Error));
-        let repeats = self.type_ == READY || self.is_step();
-        self.status == Some(Status::False) && severe && !repeats
+        self.status == Some(Status::False) && severe
+    }
+
+    /// The steps speak for themselves.
+    pub(super) fn is_trouble(&self) -> bool {
+        self.is_severe() && !self.is_step()
+    }
+
+    /// Whether it says no more than another one: `Ready` ends with the words of what it sums up.
+    pub(super) fn repeats(&self, other: &Condition<'_>) -> bool {
+        let said = other.message();
+        !said.is_empty() && self.message().ends_with(&said)
     }
 
     fn is_step(&self) -> bool {
         api::step::MINOR_UPDATE.iter().any(|step| step.condition == self.type_)
     }
 
-    /// `Degraded` is the one that is bad when it is True, and says what `Ready` says.
+    /// `Degraded` is the one that is bad when it is True.
     pub(super) fn is_trouble_of_keystone(&self) -> bool {
         match self.type_ {
             "Degraded" => self.status == Some(Status::True),
@@ -78,9 +87,15 @@ impl<'a> Condition<'a> {
     }
 }
 
+/// Whether the status of an object speaks of its spec as it is now.
+pub(super) fn is_observed(object: &DynamicObject) -> bool {
+    let observed = json::get(&object.data, "status.observedGeneration").and_then(Value::as_i64);
+    observed.is_some() && observed >= object.metadata.generation
+}
+
 /// An `OpenStackVersion`, or that there is none.
 pub(super) struct Version<'a> {
-    pub(super) object: Option<&'a DynamicObject>,
+    object: Option<&'a DynamicObject>,
     data: &'a Value,
 }
 
@@ -112,9 +127,7 @@ impl<'a> Version<'a> {
 
     /// Whether the status speaks of the spec as it is now.
     pub(super) fn observed(&self) -> bool {
-        let observed = json::get(self.data, "status.observedGeneration").and_then(Value::as_i64);
-        let generation = self.object.and_then(|object| object.metadata.generation);
-        observed.is_some() && observed >= generation
+        self.object.is_some_and(is_observed)
     }
 
     pub(super) fn paused(&self) -> bool {

@@ -210,6 +210,78 @@ fn what_is_refused_is_said_with_the_way_out(#[case] version: Value, #[case] stat
     assert!(view.needs_a_person());
 }
 
+/// A backend may come later than its image: it is shown, and nobody is called for it.
+#[test]
+fn an_image_of_a_backend_that_is_not_there_yet_is_not_urgent() {
+    let cloud = said(steady(), condition("CustomImagesValid", "False", "Warning", "InvalidCustomImage"));
+    let view = view(&objects(&cloud));
+    let todo =
+        ["Review: kubectl -n ns edit openstackversion openstack", "Update: kubectl openstack update 1.0.1 -n ns"];
+    assert_eq!((next(&view).as_slice(), view.problems.len()), (todo.as_slice().map_owned().as_slice(), 1));
+    assert!(!view.needs_a_person());
+}
+
+#[test]
+fn a_service_that_cannot_be_written_waits_for_a_person() {
+    let mut cloud = steady();
+    cloud["status"]["conditions"][0] = condition("Ready", "False", "Warning", "Error");
+    cloud["status"]["services"] = json!([{"name": "glance", "state": "Blocked", "message": "no such CRD"}]);
+    let view = view(&objects(&cloud));
+    assert_eq!((view.state, view.next[0].message.as_str()), (State::NotReady, "service glance: no such CRD"));
+    assert_eq!((view.next[0].action, view.needs_a_person()), (Action::Correct, true));
+    assert_eq!(view.problems[0].message, "about Ready");
+}
+
+/// What `Ready` alone says, with words as the operator finds them.
+fn ready(severity: &str, reason: &str, message: &str) -> Value {
+    with(condition("Ready", "False", severity, reason), &json!({"message": message}))
+}
+
+#[test]
+fn what_only_ready_says_is_shown_once() {
+    let mut cloud = said(steady(), condition("BundleValid", "False", "Error", "InvalidBundle"));
+    cloud["status"]["conditions"][0] = ready("Error", "InvalidBundle", "BundleValid: about BundleValid");
+    let view = view(&objects(&cloud));
+    assert_eq!((view.problems.len(), view.problems[0].condition.as_str()), (1, "BundleValid"));
+    assert_eq!(next(&view), ["Correct: -"]);
+}
+
+#[test]
+fn objects_that_do_not_belong_together_are_named() {
+    let mut cloud = steady();
+    cloud["status"]["conditions"][0] = ready("Error", "Conflict", "metadata.name: must be that of another");
+    let objects = objects(&cloud);
+    let shown = view(&objects);
+    assert_eq!((shown.state, shown.problems[0].reason.as_str()), (State::Blocked, "Conflict"));
+    assert_eq!(shown.next[0].message, "OpenStackVersion/openstack: metadata.name: must be that of another");
+    assert!(shown.needs_a_person());
+
+    // One too many: it is told so itself.
+    let status = json!({"observedGeneration": 2, "conditions": [ready("Error", "Conflict", "delete it")]});
+    let surplus = json!({"metadata": {"creationTimestamp": "2026-11-21T11:00:00Z"}, "status": status});
+    let mut objects = self::objects(&steady());
+    objects.versions.push(object("OpenStackVersion", "second", &surplus));
+    let shown = view(&objects);
+    assert_eq!((shown.state, shown.problems[0].object.as_str()), (State::Ready, "OpenStackVersion/second"));
+    assert_eq!(shown.next[0].message, "OpenStackVersion/second: delete it");
+}
+
+#[test]
+fn a_cloud_that_cannot_go_says_what_holds_it_and_is_not_updated() {
+    let held = "OpenStackControlPlane/openstack is being deleted and waits for its finalizers a/b";
+    let status = json!({"observedGeneration": 2, "conditions": [ready("Warning", "Waiting", held)]});
+    let going = json!({"metadata": {"deletionTimestamp": "2026-11-21T11:00:00Z"}, "status": status});
+    let mut objects = objects(&steady());
+    objects.control_planes = vec![object("OpenStackControlPlane", "openstack", &going)];
+    let view = view(&objects);
+    assert_eq!((next(&view), view.problems[0].message.as_str()), (vec!["Correct: -".to_owned()], held));
+    assert!(view.needs_a_person());
+
+    // The operator does not report on a version that goes; it is there all the same.
+    let gone = with(steady(), &json!({"metadata": {"deletionTimestamp": "2026-11-21T11:00:00Z", "generation": 3}}));
+    assert_eq!(next(&self::view(&self::objects(&gone))), Vec::<String>::new());
+}
+
 /// It was asked for, and is no trouble; but it waits for a person.
 #[test]
 fn a_hotfix_that_a_pause_holds_says_how_it_goes_on() {
@@ -249,13 +321,31 @@ fn the_deployment_is_complete_and_its_name_is_free() {
     let running = json!({"spec": {"nodeSets": ["b", "a"], "servicesOverride": ["ovn"]},
                          "metadata": {"creationTimestamp": "2026-11-21T11:00:00Z"}});
     objects.deployments.push(object("OpenStackDataPlaneDeployment", "mine", &running));
-    let view = view(&objects);
+    let shown = view(&objects);
     assert_eq!(
-        next(&view),
+        next(&shown),
         ["Wait: kubectl -n ns get openstackdataplanedeployments mine --watch"],
         "what is under way needs no second one"
     );
-    assert!(!view.needs_a_person());
+    assert!(!shown.needs_a_person());
+}
+
+#[rstest]
+#[case::image("TargetReleaseValid", "Warning", "UpgradePathInvalid", &["Correct: -"])]
+#[case::keys("KeysReady", "Error", "KeysLost", &["Correct: -"])]
+#[case::later("TargetReleaseValid", "Warning", "UpgradeTargetChanged", &[])]
+#[case::on_the_way("KeysReady", "Info", "Requested", &[])]
+fn a_keystone_that_needs_a_person_says_so(
+    #[case] type_: &str,
+    #[case] severity: &str,
+    #[case] reason: &str,
+    #[case] todo: &[&str],
+) {
+    let mut objects = objects(&updating("keystone", "Running", &json!({})));
+    let status = json!({"observedGeneration": 2, "conditions": [condition(type_, "False", severity, reason)]});
+    objects.keystones = vec![object("Keystone", "keystone", &json!({"status": status}))];
+    let view = view(&objects);
+    assert_eq!((next(&view).as_slice(), view.needs_a_person()), (todo.map_owned().as_slice(), !todo.is_empty()));
 }
 
 #[test]
