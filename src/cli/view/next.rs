@@ -136,8 +136,10 @@ impl Case<'_> {
         let wrong = condition.status == Some(Status::False);
         let Some(reason) = condition.reason.filter(|_| wrong && self.view.observed) else { return Vec::new() };
         let message = condition.message();
-        let retarget = |version: Option<String>| {
-            let command = version.map(|version| self.ours(&format!("update {version}")));
+        // Another target would be another turn of what is under way.
+        let running = self.view.update.as_ref().map(|update| &update.to);
+        let retarget = |otherwise: Option<&String>| {
+            let command = running.or(otherwise).map(|version| self.ours(&format!("update {version}")));
             vec![Next::new(Action::Retarget, message.clone(), command)]
         };
         let edit = |action| {
@@ -145,11 +147,9 @@ impl Case<'_> {
             vec![Next::new(action, message.clone(), command)]
         };
         match (condition.type_, reason) {
-            ("TargetVersionValid", Reason::UnknownVersion) => retarget(self.view.available_version.clone()),
-            ("TargetVersionValid", Reason::RollbackNotSupported) => retarget(self.view.deployed_version.clone()),
-            ("TargetVersionValid", Reason::NotRevertible) => {
-                retarget(self.view.update.as_ref().map(|update| update.to.clone()))
-            }
+            ("TargetVersionValid", Reason::UnknownVersion) => retarget(self.view.available_version.as_ref()),
+            ("TargetVersionValid", Reason::RollbackNotSupported) => retarget(self.view.deployed_version.as_ref()),
+            ("TargetVersionValid", Reason::NotRevertible) => retarget(None),
             ("TargetVersionValid", Reason::CustomImagesUnchanged) => self.custom_images(&message),
             ("ImageSetConfirmed", Reason::ImageSetChanged) => {
                 let hash = self.version.status_text("unconfirmedImageSet");

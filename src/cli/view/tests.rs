@@ -210,6 +210,16 @@ fn what_is_refused_is_said_with_the_way_out(#[case] version: Value, #[case] stat
     assert!(view.needs_a_person());
 }
 
+/// The update that runs is the way out, and no other target that would turn it round.
+#[rstest]
+#[case::unknown("UnknownVersion")]
+#[case::lower("RollbackNotSupported")]
+fn a_target_that_is_refused_during_an_update_leads_back_to_it(#[case] reason: &str) {
+    let cloud = with(updating("keystone", "Running", &json!({})), &json!({"status": {"availableVersion": "1.0.2"}}));
+    let view = view(&objects(&said(cloud, condition("TargetVersionValid", "False", "Error", reason))));
+    assert_eq!(next(&view), ["Retarget: kubectl openstack update 1.0.1 -n ns"]);
+}
+
 /// A backend may come later than its image: it is shown, and nobody is called for it.
 #[test]
 fn an_image_of_a_backend_that_is_not_there_yet_is_not_urgent() {
