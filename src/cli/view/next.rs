@@ -3,11 +3,12 @@
 use api::{
     DynamicObject, annotation,
     condition::{READY, Reason, Status},
-    dataplane::DEPLOYMENT,
+    dataplane::{DEPLOYMENT, NODE_SET},
     keystone::{KEYSTONE, RETRY},
     step::{MINOR_UPDATE, Scope},
     version::{ServiceState, StepState},
 };
+use jiff::Timestamp;
 use plan::json;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -225,29 +226,59 @@ impl Case<'_> {
         }
     }
 
-    /// The deployment that the step asks for, unless it runs already.
+    /// The deployment that the step asks for, unless there is one already.
     fn deploy(&self, step: &Step) -> Next {
         let scope = MINOR_UPDATE.iter().find(|row| row.name.to_string() == step.name).map(|row| row.scope);
         let Some(Scope::NodeSetsRunning { deploy, .. } | Scope::NodeSets { deploy }) = scope else {
             return Next::new(Action::Correct, step.message.clone(), None);
         };
+        let covering = self.covering(step, deploy);
+        let name = |deployment: &DynamicObject| deployment.metadata.name.clone().unwrap_or_default();
+        if let Some(name) = covering.iter().find(|found| runs(found)).map(|found| name(found)) {
+            let watch = self.kubectl(&format!("get {} {name} --watch", DEPLOYMENT.plural));
+            return Next::new(Action::Wait, format!("{}/{name} is under way", DEPLOYMENT.kind), watch);
+        }
+        if let Some(name) = covering.iter().find(|found| self.brought(found, step, scope)).map(|found| name(found)) {
+            let (kind, step_name) = (DEPLOYMENT.kind, &step.name);
+            let text = format!("{kind}/{name} is deployed; should step {step_name} not follow, look at its nodesets");
+            let look = self.kubectl(&format!("get {} {}", NODE_SET.plural, step.node_sets.join(" ")));
+            return Next::new(Action::Wait, text, look);
+        }
+        let message = format!("step {}: deploy {} with [{deploy}]", step.name, step.node_sets.join(", "));
+        Next::new(Action::Deploy, message, self.deployment(step, deploy))
+    }
+
+    /// The deployments of this update that have the service and all nodesets of the step.
+    fn covering(&self, step: &Step, deploy: &str) -> Vec<&DynamicObject> {
         let since = self.view.update.as_ref().and_then(|update| update.started_at);
         let covers = |deployment: &&DynamicObject| {
             let chosen = texts(&deployment.data, "spec.servicesOverride");
             let node_sets = texts(&deployment.data, "spec.nodeSets");
-            let created = deployment.metadata.creation_timestamp.as_ref().map(|time| time.0);
             (chosen.is_empty() || chosen.iter().any(|service| service == deploy))
                 && step.node_sets.iter().all(|name| node_sets.contains(name))
-                && created >= since
+                && created(deployment) >= since
         };
-        let mut running = self.objects.deployments.iter().map(AsRef::as_ref).filter(covers).filter(|found| runs(found));
-        if let Some(running) = running.next() {
-            let name = running.metadata.name.as_deref().unwrap_or_default();
-            let watch = self.kubectl(&format!("get {} {name} --watch", DEPLOYMENT.plural));
-            return Next::new(Action::Wait, format!("{}/{name} is under way", DEPLOYMENT.kind), watch);
-        }
-        let message = format!("step {}: deploy {} with [{deploy}]", step.name, step.node_sets.join(", "));
-        Next::new(Action::Deploy, message, self.deployment(step, deploy))
+        self.objects.deployments.iter().map(AsRef::as_ref).filter(covers).collect()
+    }
+
+    /// Whether a deployment has brought what the step waits for, so that its nodesets will say so in a moment. One from before
+    /// the step, or with other images, has not; nor does one of all services stamp a version on its nodesets.
+    fn brought(&self, deployment: &DynamicObject, step: &Step, scope: Option<Scope>) -> bool {
+        let status = |path: &str| json::text(&deployment.data, &format!("status.{path}")).map(str::to_owned);
+        let (recorded, wanted) = match scope {
+            Some(Scope::NodeSetsRunning { image, recorded_as, .. }) => (
+                status(&format!("containerImages.{recorded_as}")),
+                self.version.status_text(&format!("containerImages.{image}")),
+            ),
+            Some(Scope::NodeSets { deploy }) => {
+                let stamps = texts(&deployment.data, "spec.servicesOverride").iter().any(|service| service == deploy);
+                let to = self.view.update.as_ref().map(|update| update.to.clone());
+                (status("deployedVersion"), to.filter(|_| stamps))
+            }
+            _ => return false,
+        };
+        let since = step.started_at.is_some() && created(deployment) >= step.started_at;
+        is_deployed(deployment) && since && recorded.is_some() && recorded == wanted
     }
 
     fn deployment(&self, step: &Step, deploy: &str) -> String {
@@ -331,11 +362,18 @@ fn is_refused_by_keystone(condition: &Condition<'_>) -> bool {
     }
 }
 
+fn created(object: &DynamicObject) -> Option<Timestamp> {
+    object.metadata.creation_timestamp.as_ref().map(|time| time.0)
+}
+
+fn is_deployed(deployment: &DynamicObject) -> bool {
+    json::get(&deployment.data, "status.deployed").and_then(Value::as_bool).unwrap_or_default()
+}
+
 /// Whether a deployment is under way: neither done nor failed.
 fn runs(deployment: &DynamicObject) -> bool {
     let failed = items(&deployment.data, "status.conditions").any(|condition| {
         json::text(condition, "status") == Some("False") && json::text(condition, "severity") == Some("Error")
     });
-    let deployed = json::get(&deployment.data, "status.deployed").and_then(Value::as_bool).unwrap_or_default();
-    !deployed && !failed && deployment.metadata.deletion_timestamp.is_none()
+    !is_deployed(deployment) && !failed && deployment.metadata.deletion_timestamp.is_none()
 }

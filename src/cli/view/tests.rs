@@ -340,6 +340,38 @@ fn the_deployment_is_complete_and_its_name_is_free() {
     assert!(!shown.needs_a_person());
 }
 
+/// Its nodesets, and then the step, say so a moment later.
+#[rstest]
+#[case::in_a_moment("ovn-dataplane", json!({}), "Wait: kubectl -n ns get openstackdataplanenodesets a")]
+#[case::other_images(
+    "ovn-dataplane",
+    json!({"status": {"containerImages": {"OvnControllerImage": "r/ovn:old"}}}),
+    "Deploy: kubectl -n ns create -f - <<EOF"
+)]
+#[case::before_the_step(
+    "ovn-dataplane",
+    json!({"metadata": {"creationTimestamp": "2026-11-21T10:00:45Z"}}),
+    "Deploy: kubectl -n ns create -f - <<EOF"
+)]
+#[case::version("dataplane", json!({}), "Wait: kubectl -n ns get openstackdataplanenodesets a")]
+#[case::other_version("dataplane", json!({"status": {"deployedVersion": "1.0.0"}}), "Deploy: kubectl -n ns create -f - <<EOF")]
+#[case::stamps_nothing("dataplane", json!({"spec": {"servicesOverride": []}}), "Deploy: kubectl -n ns create -f - <<EOF")]
+fn a_deployment_that_brought_the_images_needs_no_second_one(
+    #[case] step: &str,
+    #[case] change: Value,
+    #[case] todo: &str,
+) {
+    let wanted = json!({"status": {"containerImages": {"ovnControllerImage": "r/ovn:new"}}});
+    let mut objects = objects(&with(updating(step, "Waiting", &json!({"nodeSets": ["a"]})), &wanted));
+    let recorded = json!({"deployed": true, "deployedVersion": "1.0.1",
+                          "containerImages": {"OvnControllerImage": "r/ovn:new"}});
+    let mut deployment = json!({"spec": {"nodeSets": ["a"], "servicesOverride": ["ovn", "update"]},
+                                "metadata": {"creationTimestamp": "2026-11-21T10:01:00Z"}, "status": recorded});
+    merge(&mut deployment, &change);
+    objects.deployments = vec![object("OpenStackDataPlaneDeployment", "mine", &deployment)];
+    assert_eq!(next(&view(&objects)), [todo]);
+}
+
 #[rstest]
 #[case::image("TargetReleaseValid", "Warning", "UpgradePathInvalid", &["Correct: -"])]
 #[case::keys("KeysReady", "Error", "KeysLost", &["Correct: -"])]
