@@ -202,9 +202,9 @@ pub struct Problem {
 }
 
 impl View {
-    /// The view of a namespace; none when there is no cloud in it. `flags` are those that `kubectl` needs to reach the
-    /// namespace, for the commands in [`View::next`].
-    pub fn of(namespace: &str, objects: &Objects, flags: &str) -> Option<Self> {
+    /// The view of a namespace; none when there is no cloud in it. `reach` are the flags that `kubectl` needs to reach the
+    /// cluster, each with a space before it, for the commands in [`View::next`].
+    pub fn of(namespace: &str, objects: &Objects, reach: &str) -> Option<Self> {
         let Charge { version, control_plane } = objects.charge();
         let found = version.or(control_plane)?;
         let version = Version::of(version);
@@ -223,7 +223,7 @@ impl View {
             keystone,
             next: Vec::new(),
         };
-        view.next = next::of(&view, &version, objects, flags);
+        view.next = next::of(&view, &version, objects, reach);
         Some(view)
     }
 

@@ -1,6 +1,6 @@
 //! Which API server, which namespace, and what is there.
 
-use std::{collections::BTreeMap, collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use api::{DynamicObject, dataplane::DEPLOYMENT, keystone::KEYSTONE, service::Kind};
@@ -30,13 +30,32 @@ pub(super) struct Reach {
     kubeconfig: Option<PathBuf>,
 }
 
+impl Reach {
+    /// The flags that lead kubectl to the same cluster, for commands to paste.
+    fn flags(&self) -> String {
+        let context = self.context.iter().map(|context| format!(" --context {}", quoted(context)));
+        let kubeconfig =
+            self.kubeconfig.iter().map(|path| format!(" --kubeconfig {}", quoted(&path.to_string_lossy())));
+        context.chain(kubeconfig).collect()
+    }
+}
+
+/// A word for a shell, with quotes where it needs them.
+fn quoted(word: &str) -> Cow<'_, str> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "._/:@-".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', r"'\''")).into()
+}
+
 /// A connection to the API server.
 #[derive(Clone)]
 pub(super) struct Access {
     pub(super) client: Client,
     pub(super) namespace: String,
-    /// What kubectl needs beside the namespace.
-    flags: String,
+    /// What kubectl needs beside the namespace, each flag with a space before it.
+    reach: String,
 }
 
 /// One namespace, or all of them.
@@ -51,15 +70,12 @@ impl Access {
             None => Config::infer().await.context("no kubeconfig and no cluster found; set KUBECONFIG")?,
         };
         let namespace = reach.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let context = reach.context.iter().map(|context| format!(" --context {context}"));
-        let kubeconfig = reach.kubeconfig.iter().map(|path| format!(" --kubeconfig {}", path.display()));
-        let flags = context.chain(kubeconfig).collect();
-        Ok(Self { client: client::connect_with(config)?, namespace, flags })
+        Ok(Self { client: client::connect_with(config)?, namespace, reach: reach.flags() })
     }
 
     /// The flags of kubectl that lead to a namespace.
     pub(super) fn flags(&self, namespace: &str) -> String {
-        format!("-n {namespace}{}", self.flags)
+        format!("-n {namespace}{}", self.reach)
     }
 
     /// The scope of a command that may be about all namespaces.
@@ -84,7 +100,7 @@ impl Access {
 
     /// The clouds, by namespace. A scope of one namespace that has none is an error.
     pub(super) fn views(&self, cache: &Cache) -> Vec<View> {
-        let view = |namespace: &String| View::of(namespace, &objects(cache, namespace), &self.flags(namespace));
+        let view = |namespace: &String| View::of(namespace, &objects(cache, namespace), &self.reach);
         namespaces(cache).iter().filter_map(view).collect()
     }
 
@@ -148,5 +164,23 @@ pub(super) fn objects(cache: &Cache, namespace: &str) -> Objects {
         keystones: of(&KEYSTONE),
         deployments: of(&DEPLOYMENT),
         unreadable: kinds().into_iter().filter_map(|watched| unreadable(watched.kind)).collect::<BTreeMap<_, _>>(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_leads_to_the_same_cluster_whatever_its_names_are() {
+        let reach = |context: &str, path: &str| Reach {
+            namespace: None,
+            context: Some(context.to_owned()),
+            kubeconfig: Some(path.into()),
+        };
+        let flags = reach("admin@west:6443/x", "./kube-config_1").flags();
+        assert_eq!(flags, " --context admin@west:6443/x --kubeconfig ./kube-config_1");
+        let flags = reach("it's; rm", "/home/a b/c").flags();
+        assert_eq!(flags, r" --context 'it'\''s; rm' --kubeconfig '/home/a b/c'");
     }
 }

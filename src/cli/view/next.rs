@@ -83,12 +83,15 @@ struct Case<'a> {
     view: &'a View,
     version: &'a Version<'a>,
     objects: &'a Objects,
-    flags: &'a str,
+    /// What kubectl needs to reach the cluster.
+    reach: &'a str,
+    /// The same for the namespace.
+    flags: String,
 }
 
 /// What to do, the most urgent first.
-pub(super) fn of(view: &View, version: &Version<'_>, objects: &Objects, flags: &str) -> Vec<Next> {
-    let case = Case { view, version, objects, flags };
+pub(super) fn of(view: &View, version: &Version<'_>, objects: &Objects, reach: &str) -> Vec<Next> {
+    let case = Case { view, version, objects, reach, flags: format!("-n {}{reach}", view.namespace) };
     let conditions = version.conditions();
     let mut next: Vec<Next> = case.unreported().into_iter().collect();
     next.extend(conditions.iter().flat_map(|condition| case.refused(condition)));
@@ -122,7 +125,8 @@ impl Case<'_> {
             State::Unreported => {
                 let text =
                     "the operator has not reported on this cloud as it is now; should that last, look whether it runs";
-                Some(Next::new(Action::CheckOperator, text, CHECK_OPERATOR.to_owned()))
+                let command = format!("kubectl -n openstack-operators{} get deployment,pods", self.reach);
+                Some(Next::new(Action::CheckOperator, text, command))
             }
             State::Empty => {
                 let text = format!("create an OpenStackControlPlane of the name {}", self.view.name);
@@ -347,8 +351,6 @@ impl Case<'_> {
         Some(Next::new(Action::Update, text, self.ours(&format!("update {available}"))))
     }
 }
-
-const CHECK_OPERATOR: &str = "kubectl -n openstack-operators get deployment,pods";
 
 /// Whether a `Keystone` waits for a person there: for another image, or for keys that are gone. A target that has changed
 /// in the middle of an upgrade is looked at when that is over.

@@ -74,7 +74,7 @@ fn objects(version: &Value) -> Objects {
 }
 
 fn view(objects: &Objects) -> View {
-    View::of("ns", objects, "-n ns").unwrap()
+    View::of("ns", objects, "").unwrap()
 }
 
 fn with(mut version: Value, change: &Value) -> Value {
@@ -388,6 +388,15 @@ fn a_keystone_that_needs_a_person_says_so(
     objects.keystones = vec![object("Keystone", "keystone", &json!({"status": status}))];
     let view = view(&objects);
     assert_eq!((next(&view).as_slice(), view.needs_a_person()), (todo.map_owned().as_slice(), !todo.is_empty()));
+}
+
+#[test]
+fn every_command_leads_to_the_same_cluster() {
+    let unreported = View::of("ns", &objects(&json!({"spec": {}})), " --context west").unwrap();
+    let command = "CheckOperator: kubectl -n openstack-operators --context west get deployment,pods";
+    assert_eq!(next(&unreported), [command]);
+    let steady = View::of("ns", &objects(&steady()), " --context west").unwrap();
+    assert_eq!(next(&steady), ["Update: kubectl openstack update 1.0.1 -n ns --context west"]);
 }
 
 #[test]

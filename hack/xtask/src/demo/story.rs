@@ -179,7 +179,7 @@ impl Stage {
     fn look(&self, version: &OpenStackVersion) -> anyhow::Result<View> {
         let version = serde_json::from_value(serde_json::to_value(version)?)?;
         let objects = Objects { versions: vec![Arc::new(version)], ..Objects::default() };
-        let mut view = View::of(&self.namespace, &objects, &format!("-n {}", self.namespace)).unwrap_or_default();
+        let mut view = View::of(&self.namespace, &objects, "").unwrap_or_default();
         view.remember(&self.view);
         Ok(view)
     }
