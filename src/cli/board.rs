@@ -1,5 +1,7 @@
 //! Views as text: tables as kubectl prints them, and the lines that changed.
 
+mod fit;
+
 use api::{
     service,
     version::{ServiceState, StepState},
@@ -8,7 +10,9 @@ use comfy_table::{Table, presets};
 use console::style;
 use jiff::{SignedDuration, Timestamp};
 
-use super::view::{History, Keystone, PastUpdate, Problem, Service, State, Step, View};
+use super::view::{History, Keystone, Next, PastUpdate, Problem, Service, State, Step, View};
+pub use fit::cut;
+use fit::{Part, fit, total};
 
 /// Everything about one cloud.
 pub fn lines(view: &View, now: Timestamp) -> Vec<String> {
@@ -19,16 +23,37 @@ pub fn lines(view: &View, now: Timestamp) -> Vec<String> {
     };
     let header = ["SERVICE", "KIND", "VERSION", "STATE", "MESSAGE"];
     let table = table(&header, services.iter().map(cells));
-    paint(&[head(view, now), section(table), tail(view)].concat())
+    let tail = tail(view).iter().flat_map(Part::all_lines).collect();
+    paint(&[head(view, now, |_| true), section(table), tail].concat())
 }
 
-/// The same for a screen of that size: services stand side by side, as many as there is room for.
+/// The same for a screen of that size. Where there is no room for all of it, the steps that are over go before what waits
+/// for a person, and services stand side by side, as many as there is room for.
 pub fn fitted(view: &View, now: Timestamp, rows: usize, columns: usize) -> Vec<String> {
+    let (mut services, tail) = (side_by_side(view, columns), tail(view));
+    let mut top = head(view, now, |_| true);
+    let below = total(&tail, columns);
+    if top.len() + below + usize::from(!services.is_empty()) > rows {
+        top = head(view, now, |step| !is_over(step));
+    }
+    let room = rows.saturating_sub(top.len() + below);
+    if services.len() > room {
+        services.truncate(room.saturating_sub(1));
+        services.extend((room > 0).then(|| "  … (make the window larger to see the rest)".to_owned()));
+    }
+    let parts: Vec<Part> = top.into_iter().chain(services).map(Part::Line).chain(tail).collect();
+    paint(&fit(&parts, rows, columns))
+}
+
+/// The services without their messages, in as many columns as there is room for.
+fn side_by_side(view: &View, columns: usize) -> Vec<String> {
     const WIDTH: usize = 58;
-    let (head, tail) = (head(view, now), tail(view));
     let services: Vec<&Service> = shown(view).collect();
     let abreast = (columns / WIDTH).clamp(1, 3);
-    let height = services.len().div_ceil(abreast).max(1);
+    if services.is_empty() {
+        return Vec::new();
+    }
+    let height = services.len().div_ceil(abreast);
     let cells = |service: &&Service| {
         let version = service.version.clone().unwrap_or_else(|| "-".to_owned());
         vec![service.name.clone(), service.kind.clone(), version, marked_service(service)]
@@ -36,13 +61,7 @@ pub fn fitted(view: &View, now: Timestamp, rows: usize, columns: usize) -> Vec<S
     let columns: Vec<&[&Service]> = services.chunks(height).collect();
     let row = |index| columns.iter().filter_map(|column| column.get(index)).flat_map(cells).collect();
     let header = ["SERVICE", "KIND", "VERSION", "STATE"].repeat(abreast);
-    let mut table = section(table(&header, (0..height).map(row)));
-    let room = rows.saturating_sub(head.len() + tail.len());
-    if table.len() > room {
-        table.truncate(room.saturating_sub(1));
-        table.push("  … (make the window larger to see the rest)".to_owned());
-    }
-    paint(&[head, table, tail].concat())
+    section(table(&header, (0..height).map(row)))
 }
 
 /// What differs from the view before, for a screen on which lines cannot be drawn again. What is to be done comes with
@@ -53,23 +72,29 @@ pub fn changes(view: &View, before: &View) -> Vec<String> {
         old.iter().any(|old| (&old.state, &old.message) == (&step.state, &step.message) && old.name == step.name)
     };
     let steps = view.update.iter().flat_map(|update| &update.steps).filter(|step| !same(step));
-    let mut lines: Vec<String> =
-        steps.map(|step| format!("step      {:<24} {:<11} {}", step.name, marked_step(step), step.message)).collect();
+    let mut lines: Vec<String> = steps
+        .map(|step| format!("step      {:<24} {:<11} {}", step.name, marked_step(step), plain(&step.message)))
+        .collect();
     lines.extend(view.keystone.iter().filter(|keystone| !before.keystone.contains(keystone)).map(|keystone| {
         let Keystone { name, message, .. } = keystone;
-        format!("keystone  {name:<24} {:<11} {} {message}", place(keystone), keystone.releases())
+        format!("keystone  {name:<24} {:<11} {} {}", place(keystone), keystone.releases(), plain(message))
     }));
     lines.extend(shown(view).filter(|service| !before.services.contains(service)).map(|service| {
-        let (Service { name, kind, .. }, message) = (service, waits_for(service));
+        let (Service { name, kind, .. }, message) = (service, plain(&waits_for(service)));
         let version = service.version.as_deref().unwrap_or("-");
         format!("service   {name:<24} {:<11} {kind} {version} {message}", marked_service(service))
     }));
     lines.extend(view.problems.iter().filter(|problem| !before.problems.contains(problem)).map(problem_line));
-    let next = view.next.iter().filter(|next| !before.next.iter().any(|old| old.command == next.command));
+    // The same command is still the same when the message counts on; without one, the message is all there is.
+    let told = |next: &&Next| {
+        let same = |old: &Next| old.command == next.command && (old.command.is_some() || old.message == next.message);
+        before.next.iter().any(same)
+    };
+    let next = view.next.iter().filter(|next| !told(next));
     // The command below it can be pasted.
     lines.extend(next.map(|next| {
         let command = next.command.iter().map(|command| format!("\n{command}"));
-        std::iter::once(format!("next      {}", next.message)).chain(command).collect()
+        std::iter::once(format!("next      {}", plain(&next.message))).chain(command).collect()
     }));
     if view.state != before.state || view.deployed_version != before.deployed_version {
         lines.push(format!("cloud     {}", title(view)));
@@ -96,6 +121,18 @@ pub fn summary(views: &[View], now: Timestamp) -> Vec<String> {
     });
     let header = ["NAMESPACE", "NAME", "STATE", "DEPLOYED", "TARGET", "AVAILABLE", "STEP", "TIME", "NEXT"];
     paint(&table(&header, rows))
+}
+
+/// The same for a screen of that size.
+pub fn fitted_summary(views: &[View], now: Timestamp, rows: usize, columns: usize) -> Vec<String> {
+    let mut lines = summary(views, now);
+    let shown = rows.saturating_sub(1);
+    let more = lines.len().saturating_sub(shown);
+    if lines.len() > rows {
+        lines.truncate(shown);
+        lines.push(format!("… {more} more"));
+    }
+    lines.iter().map(|line| cut(line, columns)).collect()
 }
 
 /// What is over.
@@ -142,17 +179,20 @@ pub fn title(view: &View) -> String {
 
 /// What to do, with the commands as they can be pasted.
 pub fn next(view: &View) -> Vec<String> {
-    let mut lines = Vec::new();
-    for next in &view.next {
-        lines.push(format!("  # {}", next.message));
-        lines.extend(next.command.iter().flat_map(|command| command.lines()).map(str::to_owned));
-    }
-    lines
+    to_do(view).flat_map(|part| part.all_lines()).collect()
+}
+
+fn to_do(view: &View) -> impl Iterator<Item = Part> {
+    view.next.iter().flat_map(|next| {
+        let message = Part::Line(format!("  # {}", plain(&next.message)));
+        std::iter::once(message).chain(next.command.clone().map(Part::Command))
+    })
 }
 
 /// A table without borders, as kubectl prints it; nothing when it has no rows.
 pub fn table<S: AsRef<str>>(header: &[S], rows: impl Iterator<Item = Vec<String>>) -> Vec<String> {
     let mut table = Table::new();
+    let rows = rows.map(|cells| cells.iter().map(|cell| plain(cell)).collect::<Vec<_>>());
     table.load_style(presets::NOTHING).set_header(header.iter().map(AsRef::as_ref)).add_rows(rows);
     if table.row_count() == 0 {
         return Vec::new();
@@ -161,7 +201,7 @@ pub fn table<S: AsRef<str>>(header: &[S], rows: impl Iterator<Item = Vec<String>
     table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect()
 }
 
-fn head(view: &View, now: Timestamp) -> Vec<String> {
+fn head(view: &View, now: Timestamp, is_shown: impl Fn(&Step) -> bool) -> Vec<String> {
     let mut lines = vec![title(view)];
     if let Some(update) = &view.update {
         let over = update.frontier().is_none();
@@ -170,7 +210,8 @@ fn head(view: &View, now: Timestamp) -> Vec<String> {
         lines.push(format!("  update from {} to {}{time}{revertible}", update.from, update.to));
         let cells =
             |step: &Step| vec![step.name.clone(), marked_step(step), step_time(step, now), step.message.clone()];
-        lines.extend(section(table(&["STEP", "STATE", "TIME", "MESSAGE"], update.steps.iter().map(cells))));
+        let steps = update.steps.iter().filter(|step| is_shown(step)).map(cells);
+        lines.extend(section(table(&["STEP", "STATE", "TIME", "MESSAGE"], steps)));
     }
     let keystones = view.keystone.iter().map(|keystone| {
         let time = keystone.step_started_at.map(|at| span(Some(at), Some(now))).unwrap_or_default();
@@ -182,13 +223,12 @@ fn head(view: &View, now: Timestamp) -> Vec<String> {
     lines
 }
 
-fn tail(view: &View) -> Vec<String> {
+fn tail(view: &View) -> Vec<Part> {
     let mut lines = section(view.problems.iter().map(problem_line).collect());
     if !view.next.is_empty() {
         lines.extend([String::new(), "NEXT".to_owned()]);
-        lines.extend(next(view));
     }
-    lines
+    lines.into_iter().map(Part::Line).chain(to_do(view)).collect()
 }
 
 /// Lines with an empty one before them; nothing stays nothing.
@@ -206,7 +246,13 @@ fn shown(view: &View) -> impl Iterator<Item = &Service> {
 fn problem_line(problem: &Problem) -> String {
     let Problem { object, condition, reason, message } = problem;
     let said = if condition.is_empty() { "cannot be read".to_owned() } else { format!("{condition} {reason}") };
-    format!("✖ {object}: {said}: {message}")
+    plain(&format!("✖ {object}: {said}: {message}"))
+}
+
+/// What others wrote, in one line and without orders to the terminal: a second line would stand among commands that are
+/// there to be pasted.
+pub fn plain(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 /// `Migrating: Migrating` would say the same twice.
@@ -223,8 +269,11 @@ fn keys(set: &super::view::KeySet) -> String {
 }
 
 fn step_time(step: &Step, now: Timestamp) -> String {
-    let over = step.known().is_some_and(StepState::is_finished);
-    span(step.started_at, step.finished_at.or(Some(now).filter(|_| !over)))
+    span(step.started_at, step.finished_at.or(Some(now).filter(|_| !is_over(step))))
+}
+
+fn is_over(step: &Step) -> bool {
+    step.known().is_some_and(StepState::is_finished)
 }
 
 /// How long it was, in whole seconds.

@@ -175,14 +175,19 @@ impl Follower {
     fn draw(&mut self) -> anyhow::Result<()> {
         let now = Timestamp::now();
         let (rows, columns) = self.screen.size();
-        let mut lines: Vec<String> = self.lost.iter().map(|error| format!("✖ trying again: {error}")).collect();
+        let lost = self.lost.iter().map(|error| board::plain(&format!("✖ trying again: {error}")));
+        let mut lines: Vec<String> = lost.map(|line| board::cut(&line, columns)).collect();
+        let rows = rows.saturating_sub(lines.len());
         match (&self.scope, self.shown.values().next()) {
             (Some(_), Some(view)) => {
-                lines.extend(board::fitted(view, now, rows.saturating_sub(lines.len()), columns));
+                lines.extend(board::fitted(view, now, rows, columns));
             }
             (Some(_), None) if self.looked => lines.push("there is no cloud any more".to_owned()),
             (Some(_), None) => {}
-            (None, _) => lines.extend(board::summary(&self.shown.values().cloned().collect::<Vec<_>>(), now)),
+            (None, _) => {
+                let views: Vec<View> = self.shown.values().cloned().collect();
+                lines.extend(board::fitted_summary(&views, now, rows, columns));
+            }
         }
         heard(self.screen.draw(lines))
     }

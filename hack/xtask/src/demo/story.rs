@@ -210,7 +210,7 @@ impl Stage {
     /// The board, below what the users say.
     fn draw(&mut self) -> anyhow::Result<()> {
         let (rows, columns) = self.screen.size();
-        let users = self.users.as_ref().map(|users| users.line().to_owned());
+        let users = self.users.as_ref().map(|users| board::cut(users.line(), columns));
         let rows = rows.saturating_sub(usize::from(users.is_some()));
         let board = board::fitted(&self.view, Timestamp::now(), rows, columns);
         self.screen.draw(users.into_iter().chain(board).collect())
