@@ -1,9 +1,15 @@
 //! The Kubernetes client, with deadlines.
 
-use std::{future::Future, sync::OnceLock, time::Duration};
+mod proxy;
+
+use std::{future::Future, path::Path, sync::OnceLock, time::Duration};
 
 use anyhow::Context as _;
-use kube::{Client, Config, core::Status};
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+    core::Status,
+};
 
 /// How long one API call may take. kube's own retries may sleep for minutes; the engine has its own.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -56,7 +62,23 @@ impl Default for Deadlines {
 
 /// A client from `KUBECONFIG`, the default kubeconfig or the cluster that the process runs in.
 pub async fn connect() -> anyhow::Result<Client> {
-    connect_with(Config::infer().await.context("no kubeconfig and no cluster found; set KUBECONFIG")?)
+    connect_with(config(None, None).await?)
+}
+
+/// How a cluster is reached: as that kubeconfig and that context say, else those that kubectl takes, else the cluster that
+/// the process runs in.
+pub async fn config(path: Option<&Path>, context: Option<&str>) -> anyhow::Result<Config> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let read = || path.map_or_else(Kubeconfig::read, Kubeconfig::read_from);
+    let mut config = match (path, context) {
+        (None, None) => Config::infer().await.context("no kubeconfig and no cluster found; set KUBECONFIG")?,
+        _ => Config::from_custom_kubeconfig(read()?, &options).await?,
+    };
+    if config.proxy_url.is_some() && proxy::is_spared(&config.cluster_url, &proxy::exceptions()) {
+        let named = read().is_ok_and(|kubeconfig| proxy::is_named(&kubeconfig, context));
+        config.proxy_url = config.proxy_url.filter(|_| named);
+    }
+    Ok(config)
 }
 
 /// A client with our deadlines.

@@ -4,10 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, collections::BTreeSet, path::PathB
 
 use anyhow::{Context as _, bail};
 use api::{DynamicObject, dataplane::DEPLOYMENT, keystone::KEYSTONE, service::Kind};
-use kube::{
-    Api, Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::{Api, Client};
 
 use crate::{
     cli::view::{Objects, View},
@@ -63,12 +60,7 @@ pub(super) type Scope = Option<String>;
 
 impl Access {
     pub(super) async fn new(reach: &Reach) -> anyhow::Result<Self> {
-        let options = KubeConfigOptions { context: reach.context.clone(), ..KubeConfigOptions::default() };
-        let config = match &reach.kubeconfig {
-            Some(path) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?,
-            None if reach.context.is_some() => Config::from_kubeconfig(&options).await?,
-            None => Config::infer().await.context("no kubeconfig and no cluster found; set KUBECONFIG")?,
-        };
+        let config = client::config(reach.kubeconfig.as_deref(), reach.context.as_deref()).await?;
         let namespace = reach.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         Ok(Self { client: client::connect_with(config)?, namespace, reach: reach.flags() })
     }
