@@ -24,35 +24,34 @@ pub(crate) fn obstacle(scene: &Scene<'_>, steps: &[StepStatus]) -> Option<String
     let moved = steps.iter().filter(|status| status.moved_to.is_some());
     moved
         .filter_map(|status| Some((MINOR_UPDATE.iter().find(|step| step.name == status.name)?, status)))
-        .find_map(|(step, status)| step_obstacle(scene, step).or_else(|| nothing_left(scene, step, status)))
+        .find_map(|(step, status)| step_obstacle(scene, step, status))
 }
 
 /// What keeps a step that has written images from being taken back.
-fn step_obstacle(scene: &Scene<'_>, step: &Step) -> Option<String> {
+fn step_obstacle(scene: &Scene<'_>, step: &Step, status: &StepStatus) -> Option<String> {
     match step.revert {
         Revert::Always => None,
         _ if !matches!(step.scope, Scope::Services) => {
             Some(format!("step {}: a nodeset already has {}", step.name, scene.to.version))
         }
-        Revert::SameImages => moved_objects(scene, step, true, |_| false),
+        Revert::SameImages => moved_objects(scene, step, true, |_| false).or_else(|| left_behind(scene, step, status)),
         Revert::WhilePhase { path, phases, installed, given, never } => moved_objects(scene, step, false, |live| {
-            let over = json::get(&live.data, never).and_then(Value::as_bool) == Some(true);
-            !over
-                && match json::text(&live.data, path).filter(|phase| !phase.is_empty()) {
-                    Some(phase) => phases.contains(&phase),
-                    None => json::text(&live.data, installed).is_some_and(|image| {
-                        image != joined_reference(json::get(&live.data, given).unwrap_or(&Value::Null))
-                    }),
-                }
+            match json::text(&live.data, path).filter(|phase| !phase.is_empty()) {
+                _ if json::get(&live.data, never) == Some(&Value::Bool(true)) => false,
+                Some(phase) => phases.contains(&phase),
+                None => json::text(&live.data, installed).is_some_and(|image| {
+                    image != joined_reference(json::get(&live.data, given).unwrap_or(&Value::Null))
+                }),
+            }
         }),
     }
 }
 
-/// Whether everything that the step moved is disabled now: its data may still be there, and would come back with it.
-fn nothing_left(scene: &Scene<'_>, step: &Step, status: &StepStatus) -> Option<String> {
+/// What is left of a step all of whose services are disabled now: their data, which would come back with them.
+fn left_behind(scene: &Scene<'_>, step: &Step, status: &StepStatus) -> Option<String> {
     let elsewhere = status.moved_to.as_deref().filter(|version| *version != scene.from.version)?;
     let disabled = in_step(scene, step.name).all(|wanted| matches!(wanted.wish, Wish::No(_)));
-    (step.revert == Revert::SameImages && matches!(step.scope, Scope::Services) && disabled)
+    disabled
         .then(|| format!("step {}: its services are disabled, and what they left was moved to {elsewhere}", step.name))
 }
 
