@@ -13,6 +13,10 @@ pub struct Usage {
     pub peak_mib: f64,
     /// CPU time since the start, user and system, in seconds.
     pub cpu_seconds: f64,
+    /// How often a thread that lives has gone to sleep since it started, which is how often one was woken up.
+    pub wake_ups: u64,
+    /// How often memory that was used was not there (yet, or any more) since the start.
+    pub page_faults: u64,
 }
 
 impl Usage {
@@ -28,13 +32,33 @@ impl Usage {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         // The name of the program, in brackets, may contain spaces.
         let (_, fields) = stat.rsplit_once(')').context("no program name")?;
-        let ticks: Vec<f64> = fields.split_whitespace().skip(11).take(2).filter_map(|tick| tick.parse().ok()).collect();
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        // Numbered as in proc(5), where the third is the first after the name.
+        let field = |number: usize| {
+            let field = fields.get(number - 3).with_context(|| format!("no field {number} in /proc/{pid}/stat"))?;
+            anyhow::Ok(field.parse::<u64>()?)
+        };
+        let (minor, major, user, system) = (field(10)?, field(12)?, field(14)?, field(15)?);
         Ok(Self {
             memory_mib: mib("VmRSS:")?,
             peak_mib: mib("VmHWM:")?,
-            cpu_seconds: ticks.iter().sum::<f64>() / TICKS_PER_SECOND,
+            #[allow(clippy::cast_precision_loss, reason = "no process runs for that long")]
+            cpu_seconds: (user + system) as f64 / TICKS_PER_SECOND,
+            wake_ups: wake_ups(pid)?,
+            page_faults: minor + major,
         })
     }
+}
+
+fn wake_ups(pid: u32) -> anyhow::Result<u64> {
+    let mut sum = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // One that has ended meanwhile is none that lives.
+        let Ok(status) = fs::read_to_string(thread?.path().join("status")) else { continue };
+        let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        sum += count.context("no voluntary_ctxt_switches")?.trim().parse::<u64>()?;
+    }
+    Ok(sum)
 }
 
 /// Linux counts CPU time in hundredths for every program, whatever the kernel's own clock.

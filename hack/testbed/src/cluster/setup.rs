@@ -15,6 +15,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
+    core::Status,
     discovery::{self, Scope},
 };
 use serde::Deserialize;
@@ -98,10 +99,14 @@ impl Cluster {
     }
 }
 
-/// Whether the API server did not answer, or not for itself.
-fn is_away(error: &anyhow::Error) -> bool {
+/// Whether the API server did not answer, or not for itself, or has not yet heard of a namespace: what it asks about
+/// them, e.g. for admission policies, lags behind under load.
+fn is_passing(error: &anyhow::Error) -> bool {
+    let is_namespace = |status: &Status| status.details.iter().any(|details| details.kind.starts_with("namespace"));
     match error.downcast_ref::<kube::Error>() {
-        Some(kube::Error::Api(status)) => status.code == 429 || status.code >= 500,
+        Some(kube::Error::Api(status)) => {
+            status.code == 429 || status.code >= 500 || (status.code == 404 && is_namespace(status))
+        }
         Some(kube::Error::Service(_) | kube::Error::HyperError(_)) => true,
         _ => false,
     }
@@ -150,12 +155,13 @@ pub async fn policies_in_force(client: &Client) -> anyhow::Result<()> {
     }
 }
 
-/// Applies one object; again while the API server does not answer: a test may have taken it away.
+/// Applies one object; again while the API server does not answer, because a test may have taken it away, or while it does
+/// not know the namespace, which may be a moment old.
 pub async fn apply(client: &Client, object: Value) -> anyhow::Result<DynamicObject> {
     let start = Instant::now();
     loop {
         match apply_known(client, object.clone(), &mut HashMap::new()).await {
-            Err(error) if is_away(&error) && start.elapsed() < EFFECTIVE => tokio::time::sleep(POLL).await,
+            Err(error) if is_passing(&error) && start.elapsed() < EFFECTIVE => tokio::time::sleep(POLL).await,
             done => return done,
         }
     }

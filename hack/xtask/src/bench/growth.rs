@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use api::{service, step::StepName};
 use comfy_table::{Table, presets};
-use testbed::{Release, cluster::Write};
+use testbed::{Release, cluster::Write, usage::Usage};
 
 use super::Bench;
 
@@ -27,6 +27,10 @@ struct Row {
     after: (f64, f64),
     /// CPU milliseconds in a second.
     idle_cpu: f64,
+    /// In a second: those that the operator makes are the same on every machine.
+    idle_wake_ups: f64,
+    /// In a second: many of them are a machine that takes memory away from who is idle, and so is their CPU time.
+    idle_page_faults: f64,
     idle_writes: usize,
     start: Duration,
     wall: Duration,
@@ -36,10 +40,11 @@ struct Row {
     out_of_order: usize,
 }
 
-const HEADER: [&str; 9] = [
+const HEADER: [&str; 10] = [
     "clouds",
     "memory (MiB) idle; after updating all: at once, idle",
     "idle: CPU ms/s",
+    "idle: wake-ups/s, page faults/s",
     "idle: writes",
     "restart, all reported (s)",
     "all updated at once (s)",
@@ -48,7 +53,7 @@ const HEADER: [&str; 9] = [
     "updates out of order",
 ];
 
-const BUDGETS: [&str; 9] = ["", "25 / 60 / 250 with 1 / 100 / 1,000", "1", "0", "", "", "", "45", "0"];
+const BUDGETS: [&str; 10] = ["", "25 / 60 / 250 with 1 / 100 / 1,000", "1", "", "0", "", "", "", "45", "0"];
 
 /// Measures one size after the other, on the same cluster.
 pub(super) async fn measure(bench: &mut Bench, sizes: &[usize]) -> anyhow::Result<Table> {
@@ -66,6 +71,7 @@ pub(super) async fn measure(bench: &mut Bench, sizes: &[usize]) -> anyhow::Resul
     Ok(table)
 }
 
+#[allow(clippy::cast_precision_loss, reason = "the counts are small")]
 async fn one_size(bench: &mut Bench, clouds: usize, release: &Release) -> anyhow::Result<Row> {
     let start = bench.become_version(release).await?;
 
@@ -78,12 +84,15 @@ async fn one_size(bench: &mut Bench, clouds: usize, release: &Release) -> anyhow
     let at_once = bench.operator.usage()?.memory_mib;
     tokio::time::sleep(SETTLED).await;
     let writes = bench.writes()?;
+    let in_a_second = |count: fn(&Usage) -> f64| (count(&idle.0) - count(&before.0)) / IDLE.as_secs_f64();
     let own = writes.get(idle.1..).context("the audit log is shorter than before")?;
     Ok(Row {
         clouds,
         memory: idle.0.memory_mib,
         after: (at_once, bench.operator.usage()?.memory_mib),
-        idle_cpu: (idle.0.cpu_seconds - before.0.cpu_seconds) * 1000.0 / IDLE.as_secs_f64(),
+        idle_cpu: in_a_second(|usage| usage.cpu_seconds * 1000.0),
+        idle_wake_ups: in_a_second(|usage| usage.wake_ups as f64),
+        idle_page_faults: in_a_second(|usage| usage.page_faults as f64),
         idle_writes: idle.1 - before.1,
         start,
         wall: cost.wall,
@@ -121,11 +130,12 @@ fn out_of_order(writes: &[Write]) -> usize {
 
 impl Row {
     #[allow(clippy::cast_precision_loss, reason = "numbers of clouds are small")]
-    fn cells(&self) -> [String; 9] {
+    fn cells(&self) -> [String; 10] {
         [
             self.clouds.to_string(),
             format!("{:.0}; {:.0}, {:.0}", self.memory, self.after.0, self.after.1),
             format!("{:.1}", self.idle_cpu),
+            format!("{:.1}, {:.1}", self.idle_wake_ups, self.idle_page_faults),
             self.idle_writes.to_string(),
             format!("{:.1}", self.start.as_secs_f64()),
             format!("{:.1}", self.wall.as_secs_f64()),
