@@ -23,12 +23,8 @@ impl Usage {
     /// Reads a process.
     pub fn of(pid: u32) -> anyhow::Result<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let mib = |field: &str| {
-            let line =
-                status.lines().find_map(|line| line.strip_prefix(field)).with_context(|| format!("no {field}"))?;
-            let kib: f64 = line.split_whitespace().next().with_context(|| format!("no {field}"))?.parse()?;
-            anyhow::Ok(kib / 1024.0)
-        };
+        #[allow(clippy::cast_precision_loss, reason = "no process has so much memory")]
+        let mib = |name: &str| anyhow::Ok(counted(&status, name)? as f64 / 1024.0);
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         // The name of the program, in brackets, may contain spaces.
         let (_, fields) = stat.rsplit_once(')').context("no program name")?;
@@ -55,10 +51,15 @@ fn wake_ups(pid: u32) -> anyhow::Result<u64> {
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
         // One that has ended meanwhile is none that lives.
         let Ok(status) = fs::read_to_string(thread?.path().join("status")) else { continue };
-        let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        sum += count.context("no voluntary_ctxt_switches")?.trim().parse::<u64>()?;
+        sum += counted(&status, "voluntary_ctxt_switches:")?;
     }
     Ok(sum)
+}
+
+/// The number of that name in `/proc/*/status`.
+fn counted(status: &str, name: &str) -> anyhow::Result<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
+    Ok(line.split_whitespace().next().with_context(|| format!("no {name}"))?.parse()?)
 }
 
 /// Linux counts CPU time in hundredths for every program, whatever the kernel's own clock.
